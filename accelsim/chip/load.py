@@ -1,0 +1,136 @@
+"""Chip files in and out: every mistake at once, each with its key and the nearest right one."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from accelsim.chip.model import Chip
+from accelsim.errors import InputError, ManyErrors
+from accelsim.resources import resource_root
+
+
+def _folder() -> Path:
+    return resource_root() / "configs"
+
+
+def chip_names() -> list[str]:
+    """Names of the chips that ship with the package."""
+    return sorted(path.stem for path in _folder().glob("*.toml"))
+
+
+def load_chip(name_or_path: str | Path) -> Chip:
+    """The chip of a name (`tx5368`) or of a TOML file (`my/chip.toml`).
+
+    Raises
+    ------
+    InputError
+        No such chip, an unreadable file, or (as `ManyErrors`) every wrong key of it.
+    """
+    text = str(name_or_path)
+    if text in chip_names():
+        path = _folder() / f"{text}.toml"
+    elif text.endswith(".toml") or "/" in text:
+        path = Path(text)
+    else:
+        near = difflib.get_close_matches(text, chip_names(), n=1, cutoff=0.4)
+        hint = f" (nearest: {near[0]})" if near else ""
+        raise InputError("--chip", "", f"no chip named {text!r}{hint}", f"one of {', '.join(chip_names())}, or a .toml file")
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError(path, "", str(reason or error), "a chip file") from None
+    return load_chip_text(content, path)
+
+
+def load_chip_text(content: str, where: str | Path) -> Chip:
+    """The chip a TOML text describes; `where` names it in messages."""
+    try:
+        data = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(where, "", f"not TOML: {error}") from None
+    return check_chip(data, where)
+
+
+def check_chip(data: dict[str, Any], where: str | Path) -> Chip:
+    """The chip that plain data describes.
+
+    Raises
+    ------
+    ManyErrors
+        One error a wrong, missing or unknown key.
+    """
+    try:
+        chip = Chip.model_validate(data)
+    except ValidationError as error:
+        raise ManyErrors([_explain(item, where) for item in error.errors()]) from None
+    keys = set(_keys(Chip, ""))
+    wrong = [key for key in chip.provenance if key not in keys and not _is_table(key, keys)]
+    if wrong:
+        raise ManyErrors([InputError(where, f'provenance."{key}"', "names no key" + _nearest(key, keys)) for key in wrong])
+    return chip
+
+
+def dump_chip(chip: Chip) -> dict[str, Any]:
+    """Plain data that `check_chip` takes back; every key written out."""
+    return chip.model_dump()
+
+
+def describe_keys(chip: Chip) -> list[tuple[str, Any, str, str]]:
+    """(key, value, meaning, provenance) of every key, in the file's order."""
+    rows = []
+    for key, field_text, value in _walk(chip, ""):
+        source = chip.provenance.get(key, "")
+        parts = key.split(".")
+        while not source and len(parts) > 1:
+            parts.pop()
+            source = chip.provenance.get(".".join(parts) + ".*", "")
+        rows.append((key, value, field_text, source))
+    return rows
+
+
+def _walk(section: BaseModel, prefix: str) -> Iterator[tuple[str, str, Any]]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from _walk(value, f"{prefix}{name}.")
+        elif name != "provenance":
+            yield f"{prefix}{name}", field.description or "", value
+
+
+def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _keys(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _is_table(pattern: str, keys: set[str]) -> bool:
+    return pattern.endswith(".*") and any(key.startswith(pattern[:-1]) for key in keys)
+
+
+def _nearest(key: str, keys: set[str]) -> str:
+    near = difflib.get_close_matches(key, sorted(keys), n=1, cutoff=0.5)
+    return f"; nearest: {near[0]}" if near else ""
+
+
+def _explain(item: Any, where: str | Path) -> InputError:
+    key = ".".join(str(part) for part in item["loc"]) or "the file"
+    found = item.get("input")
+    shown = repr(found) if not isinstance(found, dict) else "a table"
+    if item["type"] == "extra_forbidden":
+        keys = set(_keys(Chip, ""))
+        tables = {known.rsplit(".", 1)[0] for known in keys}
+        return InputError(where, key, "unknown key" + _nearest(key, keys | tables))
+    if item["type"] == "missing":
+        return InputError(where, key, "missing")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return InputError(where, key, f"found {shown}", message[0].lower() + message[1:])

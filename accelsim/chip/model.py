@@ -1,0 +1,164 @@
+"""Every key of a chip file: its type, range, default and meaning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Energy = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+MAX_BANKS = 64
+"""A beat's bank requests are one 64-bit mask a memory."""
+
+
+class Section(BaseModel):
+    """A table of the chip file: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Identity(Section):
+    """What the chip is called."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = Field(description="Short name.")
+    description: str = Field("", description="One line.")
+    clock_mhz: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = Field(
+        description="Clock of every unit; turns cycles into time."
+    )
+
+
+class Sequencer(Section):
+    """Fetch, loops, dispatch, synchronization."""
+
+    dispatch_cycles: Positive = Field(1, description="Cycles from dispatch until a unit can start the instruction.")
+    instruction_memory_words: Positive = Field(description="Longest program.")
+    load_queue_depth: Positive = Field(description="Instructions waiting for the load DMA.")
+    matrix_queue_depth: Positive = Field(description="Instructions waiting for the matrix unit.")
+    vector_queue_depth: Positive = Field(description="Instructions waiting for the vector unit.")
+    store_queue_depth: Positive = Field(description="Instructions waiting for the store DMA.")
+    semaphores: Annotated[int, Field(ge=2, le=128)] = Field(description="Semaphores, number 0 (none) included.")
+    semaphore_cycles: Positive = Field(1, description="Cycles from an instruction's completion until a waiter sees it.")
+
+
+class Mac(Section):
+    """The matrix unit."""
+
+    rows: Annotated[int, Field(ge=1, le=4096)] = Field(description="Outputs computed side by side.")
+    columns: Annotated[int, Field(ge=1, le=4096)] = Field(description="Inputs summed in one cycle.")
+    batch_columns: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Vectors that share one weight read.")
+    latency_cycles: Positive = Field(description="From a tile's last beat until its sums are in the accumulators.")
+
+
+class Vector(Section):
+    """The vector unit."""
+
+    lanes: Annotated[int, Field(ge=1, le=4096)] = Field(description="Elements a cycle.")
+    latency_cycles: Positive = Field(description="From a beat until its results are written.")
+
+
+class Chaining(Section):
+    """Passing results on element by element."""
+
+    enabled: bool = Field(description="Whether a vector instruction can take results while they are produced.")
+    hop_cycles: Positive = Field(1, description="Cycles from an element's production until a chained consumer sees it.")
+
+
+class Sram(Section):
+    """One on-chip memory: each bank serves one word a cycle."""
+
+    capacity_bytes: Positive = Field(description="Size.")
+    banks: Annotated[int, Field(ge=1, le=MAX_BANKS)] = Field(description="Banks; consecutive words lie in consecutive banks.")
+    word_bytes: Positive = Field(description="Width of a bank.")
+
+    @model_validator(mode="after")
+    def _whole_words(self) -> Sram:
+        if self.capacity_bytes % (self.banks * self.word_bytes):
+            raise ValueError(f"capacity_bytes is no multiple of banks x word_bytes = {self.banks * self.word_bytes}")
+        return self
+
+
+class Srams(Section):
+    """The four on-chip memories."""
+
+    weights: Sram = Field(description="int8 weights.")
+    activations: Sram = Field(description="Activations and state: int8 and int16.")
+    accumulators: Sram = Field(description="int32 sums.")
+    parameters: Sram = Field(description="Bias, multipliers and other parameters.")
+
+
+class Dma(Section):
+    """The load and the store engine."""
+
+    sram_bytes_per_cycle: Positive = Field(description="Bytes a DMA moves from or to an SRAM in a cycle.")
+    latency_cycles: Positive = Field(description="From a DMA's SRAM beat until the data is there.")
+
+
+class Dram(Section):
+    """Memory outside: one bus for reads and writes."""
+
+    capacity_bytes: Annotated[int, Field(ge=1, le=2**32)] = Field(description="Size.")
+    bytes_per_cycle: Annotated[float, Field(gt=0, le=2**20, allow_inf_nan=False, strict=False)] = Field(
+        description="Bus width in bytes a clock cycle; may be a fraction."
+    )
+    read_latency_cycles: Natural = Field(description="From a read request until its first byte can be on the bus.")
+    write_latency_cycles: Natural = Field(description="From the last byte on the bus until a write is complete.")
+    burst_bytes: Positive = Field(description="Largest transfer of one request; requests end at its multiples.")
+    outstanding_bursts: Positive = Field(description="Requests of one DMA under way at once.")
+
+    @property
+    def rate(self) -> Fraction:
+        """`bytes_per_cycle` as a fraction with a denominator of at most 1024."""
+        return Fraction(self.bytes_per_cycle).limit_denominator(1024)
+
+    @model_validator(mode="after")
+    def _representable(self) -> Dram:
+        if self.rate <= 0:
+            raise ValueError("bytes_per_cycle is less than 1/2048")
+        return self
+
+
+class EnergyTable(Section):
+    """Energy of each action; a profile multiplies counts by it."""
+
+    mac_int8_pj: Energy = Field(0.0, strict=False, description="One int8 multiply-accumulate.")
+    vector_element_pj: Energy = Field(0.0, strict=False, description="One element through the vector unit.")
+    sram_weights_pj_per_byte: Energy = Field(0.0, strict=False, description="Weights' memory, a byte.")
+    sram_activations_pj_per_byte: Energy = Field(0.0, strict=False, description="Activations' memory, a byte.")
+    sram_accumulators_pj_per_byte: Energy = Field(0.0, strict=False, description="Accumulators' memory, a byte.")
+    sram_parameters_pj_per_byte: Energy = Field(0.0, strict=False, description="Parameters' memory, a byte.")
+    dram_pj_per_byte: Energy = Field(0.0, strict=False, description="DRAM, a byte.")
+    leakage_mw: Energy = Field(0.0, strict=False, description="Power drawn all the time, in milliwatts.")
+
+
+class Chip(Section):
+    """A whole chip: the tables of its file."""
+
+    chip: Identity = Field(description="Name and clock.")
+    sequencer: Sequencer = Field(description="Fetch, loops, dispatch, synchronization.")
+    mac: Mac = Field(description="Matrix unit.")
+    vector: Vector = Field(description="Vector unit.")
+    chaining: Chaining = Field(description="Element-wise hand-over between units.")
+    sram: Srams = Field(description="On-chip memories.")
+    dma: Dma = Field(description="Load and store engines.")
+    dram: Dram = Field(description="Memory outside.")
+    energy: EnergyTable = Field(default_factory=EnergyTable, description="Energy of each action.")  # type: ignore[arg-type]
+    provenance: dict[str, str] = Field(
+        default_factory=dict, description="Where each figure comes from: a key, or TABLE.* for all of a table."
+    )
+
+    @property
+    def name(self) -> str:
+        """The chip's short name."""
+        return self.chip.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that can change a cycle or a picojoule."""
+        content: dict[str, Any] = self.model_dump(exclude={"provenance": True, "chip": {"description": True}})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
