@@ -1,1 +1,1 @@
-"""accelsim.frontend."""
+"""Front ends: one model file format each, read into a `graph.Graph`."""
