@@ -1,0 +1,170 @@
+"""A compiled program: all that a machine needs to run it, and all that a report needs to name its parts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from accelsim.chip import Chip
+from accelsim.isa.codec import Instruction, decode
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A named range of a memory.
+
+    Parameters
+    ----------
+    name : str
+    memory : str
+        dram, weights, activations, accumulators or parameters.
+    address : int
+        First byte.
+    bytes : int
+    """
+
+    name: str
+    memory: str
+    address: int
+    bytes: int
+
+    @property
+    def end(self) -> int:
+        """One past the last byte."""
+        return self.address + self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HostTensor:
+    """A tensor the host writes before a frame, or reads after it: ``real = scale * (value - zero_point)``.
+
+    Parameters
+    ----------
+    name : str
+    dtype : str
+        int8.
+    shape : tuple of int
+        Per frame, without a batch axis.
+    scale : tuple of float
+        float32 values: one for all, or one a feature (last axis).
+    zero_point : int
+        In [-128, 127].
+    address : int
+        First byte in DRAM; rows are contiguous.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: tuple[float, ...]
+    zero_point: int
+    address: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one frame."""
+        return math.prod(self.shape)
+
+    @property
+    def end(self) -> int:
+        """One past the last byte."""
+        return self.address + self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """A layer of the model, and the instructions that are its own.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        The operator, such as lstm or linear.
+    macs : int
+        Multiply-accumulates a frame.
+    parameters_bytes : int
+        Weights, biases and other constants.
+    instructions : tuple of (int, int)
+        Half-open ranges of instruction indices, in ascending order.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    parameters_bytes: int
+    instructions: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program for one chip.
+
+    Parameters
+    ----------
+    name : str
+    isa_version : int
+    chip : Chip
+        The chip it was compiled for.
+    schedule : str
+        The name of the schedule that made it.
+    words : tuple of int
+        The instructions, encoded.
+    inputs, outputs : tuple of HostTensor
+    regions : tuple of Region
+        The memory map.
+    layers : tuple of LayerInfo
+    image : bytes
+        Weights and parameters as they lie in DRAM before the first frame.
+    image_address : int
+        Where they lie.
+    """
+
+    name: str
+    isa_version: int
+    chip: Chip
+    schedule: str
+    words: tuple[int, ...]
+    inputs: tuple[HostTensor, ...]
+    outputs: tuple[HostTensor, ...]
+    regions: tuple[Region, ...]
+    layers: tuple[LayerInfo, ...]
+    image: bytes
+    image_address: int
+
+    @cached_property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """The words, decoded.
+
+        Raises
+        ------
+        DecodeError
+            A word is no instruction; says which.
+        """
+        return tuple(decode(word, f"{self.name}: instruction {index}") for index, word in enumerate(self.words))
+
+    @cached_property
+    def layer_indices(self) -> tuple[int, ...]:
+        """For each instruction the index of its layer in `layers`; -1 for none."""
+        indices = [-1] * len(self.words)
+        for index, layer in enumerate(self.layers):
+            for start, end in layer.instructions:
+                indices[start:end] = [index] * (end - start)
+        return tuple(indices)
+
+    def layer_of(self, index: int) -> LayerInfo | None:
+        """The layer of the instruction at `index`; None where it belongs to no layer."""
+        layer = self.layer_indices[index]
+        return None if layer < 0 else self.layers[layer]
+
+    def validate(self) -> None:
+        """Check all that can be known without running: see `validate.check_program`.
+
+        Raises
+        ------
+        InputError
+            What is wrong; as `ManyErrors` where it is more than one thing.
+        """
+        from accelsim.isa.validate import check_program
+
+        check_program(self)
