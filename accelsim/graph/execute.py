@@ -50,8 +50,8 @@ def run_float(graph: Graph, features: FloatArray) -> dict[str, FloatArray]:
 def sigmoid(x: FloatArray) -> FloatArray:
     """``1 / (1 + exp(-x))`` in float32, without overflow for any finite `x`."""
     small = np.exp(-np.abs(x))
-    numerator: FloatArray = np.where(x >= 0, np.float32(1), small)
-    return numerator / (np.float32(1) + small)
+    numerator = np.where(x >= 0, np.float32(1), small)
+    return np.divide(numerator, np.float32(1) + small, dtype=np.float32)
 
 
 def _lstm(layer: Lstm, x: FloatArray) -> tuple[FloatArray, FloatArray]:

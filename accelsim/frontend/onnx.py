@@ -1,0 +1,260 @@
+"""ONNX models of stacked LSTM and fully connected layers, as PyTorch's two exporters write them.
+
+The nodes that the output depends on are read in order. A node of constants is folded; one that moves axes changes a
+layout (`onnx_glue`); one that computes becomes a layer (`onnx_layers`); any other is refused by operator, node and
+reason. What an exporter leaves for any batch size is read at one size no model has by chance, so that a shape which
+depends on the batch can't be mistaken for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accelsim.errors import InputError, UnsupportedOperatorError
+from accelsim.frontend.onnx_file import MainInput, main_input, node_of, open_model, single_output, tensor_array
+from accelsim.frontend.onnx_fold import FOLDED_OPERATORS, fold
+from accelsim.frontend.onnx_glue import Glue
+from accelsim.frontend.onnx_layers import LayerBuilder
+from accelsim.frontend.onnx_values import (
+    Activation,
+    Axis,
+    Constant,
+    Handler,
+    InputOrderError,
+    Node,
+    RefusedError,
+    Value,
+    laid_out,
+)
+from accelsim.graph.check import check_graph
+from accelsim.graph.model import Graph, Tensor
+
+_ANY_BATCH = (1009, 1013, 1019, 1021, 1031)
+"""Primes: sizes for a batch axis of any size. The first that is no other size of the input is taken."""
+_UNKNOWN_TIME = 1291
+"""Size of a time axis not known yet; the model is refused once an LSTM has shown which axis it is."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The axes assumed for the graph's input."""
+
+    axes: tuple[Axis, ...]
+    shape: tuple[int, ...]
+    tensor_shape: tuple[int, ...]
+    recurrent: bool
+
+
+def load_onnx(path: str | Path, *, timesteps: int | None = None) -> Graph:
+    """Read an ONNX model of stacked LSTM layers and fully connected layers.
+
+    Parameters
+    ----------
+    path : str or Path
+        Weights in external files are looked for beside it.
+    timesteps : int, optional
+        T, the length of a frame; needed where the model leaves it open, checked where it does not.
+
+    Returns
+    -------
+    Graph
+        Tensors are named as in the model. The batch axis and axes of size 1 are gone.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or already quantized, or `timesteps` is missing or does not fit.
+    UnsupportedOperatorError
+        If a node can't be mapped exactly; it names the operator, the node and the reason.
+    """
+    if timesteps is not None and (type(timesteps) is not int or timesteps < 1):
+        raise InputError(path, "timesteps", repr(timesteps), "an integer of at least 1")
+    graph_proto = open_model(path).graph
+    output = single_output(path, graph_proto)
+    live = list(_live_nodes(path, graph_proto, output))
+    constants = {item.name: Constant(tensor_array(path, item), item.name) for item in graph_proto.initializer}
+    used = {name for node in live for name in _reads(path, node)}
+    model_input = main_input(path, graph_proto, used)
+    mismatch: tuple[Node, str] | None = None
+    for reading in _readings(model_input, timesteps, any(node.operator == "LSTM" for node in live)):
+        reader = _Reader(path, model_input, reading, timesteps, constants)
+        try:
+            graph = reader.graph(live, output, graph_proto.name or Path(path).stem)
+        except _WrongReadingError as error:
+            mismatch = error.node, error.found
+            continue
+        check_graph(graph)
+        return graph
+    if mismatch is None:
+        raise InputError(
+            path, f"input {model_input.name!r}", f"rank {len(model_input.sizes)}", "rank 3, or 2 without a batch axis"
+        )
+    raise UnsupportedOperatorError(path, mismatch[0].operator, mismatch[0].name, mismatch[1])
+
+
+class _WrongReadingError(Exception):
+    def __init__(self, node: Node, found: str) -> None:
+        self.node, self.found = node, found
+        super().__init__(found)
+
+
+def _readings(model_input: MainInput, timesteps: int | None, recurrent: bool) -> Iterator[_Reading]:
+    """What the input's axes may be, likeliest first; an LSTM that does not fit one leads to the next."""
+    batch, time, feature = Axis.BATCH, Axis.TIME, Axis.FEATURE
+    rank = len(model_input.sizes)
+    orders: list[tuple[Axis, ...]]
+    if rank == 3:
+        orders = [(batch, time, feature), (time, batch, feature)]
+    elif rank == 2 and recurrent:
+        # A batch axis beside an LSTM: the model adds a time axis of one step.
+        orders = [(time, feature), (batch, feature)]
+    else:
+        orders = [(batch, feature)] if rank == 2 else []
+    for axes in orders:
+        any_batch = next(size for size in _ANY_BATCH if size not in (*model_input.sizes, timesteps))
+        free = {batch: any_batch, time: timesteps or _UNKNOWN_TIME}
+        shape = tuple(
+            free[axis] if size is None else size for axis, size in zip(axes, (*model_input.sizes,), strict=True)
+        )
+        steps = (shape[axes.index(time)],) if time in axes else (1,) if recurrent else ()
+        yield _Reading(axes, shape, (*steps, shape[-1]), recurrent)
+
+
+def _reads(path: str | Path, node: Node) -> Iterator[str]:
+    """The names a node reads, those of its branches included."""
+    yield from (name for name in node.inputs if name)
+    for value in node.attributes.values():
+        if hasattr(value, "node"):
+            for inner in value.node:
+                yield from _reads(path, node_of(path, inner))
+            yield from (output.name for output in value.output)
+
+
+def _live_nodes(path: str | Path, graph_proto: Any, output: str) -> Iterator[Node]:
+    """The nodes the output depends on, in order."""
+    needed = {output}
+    live: list[Node] = []
+    for proto in reversed(graph_proto.node):
+        if needed.intersection(name for name in proto.output if name):
+            node = node_of(path, proto)
+            needed.update(_reads(path, node))
+            live.append(node)
+    return reversed(live)
+
+
+class _Reader:
+    """One pass over the nodes under one reading of the input's axes."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        model_input: MainInput,
+        reading: _Reading,
+        timesteps: int | None,
+        constants: Mapping[str, Constant],
+    ) -> None:
+        self._path = path
+        self._input = model_input
+        self._reading = reading
+        self._timesteps = timesteps
+        self._builder = LayerBuilder(self._confirm_time)
+        glue = Glue(self._builder.select_step)
+        self._handlers: dict[str, Handler] = {**glue.handlers, **self._builder.handlers}
+        self._values: dict[str, Value] = dict(constants)
+        self._producers: dict[str, Node] = {}
+
+    def graph(self, nodes: Iterable[Node], output: str, name: str) -> Graph:
+        """Read all nodes and return the graph."""
+        reading = self._reading
+        batch = reading.shape[reading.axes.index(Axis.BATCH)] if Axis.BATCH in reading.axes else 1
+        tensor = self._builder.tensor(self._input.name, reading.tensor_shape)
+        self._values[self._input.name] = laid_out(tensor, batch, [(axis,) for axis in reading.axes])
+        if not reading.recurrent:
+            self._confirm_time()
+        self._run(nodes)
+        result, layers = self._builder.finish(self._output(output), output)
+        if not layers:
+            raise InputError(self._path, f"output {output!r}", "is the input itself", "at least one layer")
+        return Graph(name, tensor, result, layers, source=str(self._path))
+
+    def _confirm_time(self) -> None:
+        """The time axis is where it was assumed: is its size known, and the one asked for?"""
+        axes, sizes = self._reading.axes, self._input.sizes
+        size = sizes[axes.index(Axis.TIME)] if Axis.TIME in axes else 1
+        if size is None and self._timesteps is None:
+            raise InputError(
+                self._path, f"input {self._input.name!r}", "the number of time steps is open", "timesteps to be given"
+            )
+        if size is not None and self._timesteps not in (None, size):
+            raise InputError(self._path, "timesteps", str(self._timesteps), f"{size}, as the model says")
+
+    def _run(self, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            try:
+                outputs = self._evaluate(node)
+            except RefusedError as error:
+                raise UnsupportedOperatorError(self._path, node.operator, node.name, error.reason) from error
+            except InputOrderError as error:
+                raise _WrongReadingError(node, error.found) from error
+            self._producers.update((name, node) for name in node.outputs if name)
+            self._values.update((name, value) for name, value in zip(node.outputs, outputs, strict=False) if name)
+
+    def _evaluate(self, node: Node) -> list[Value]:
+        if node.domain not in ("", "ai.onnx"):
+            raise RefusedError(f"operators of domain {node.domain!r} are unknown")
+        inputs = [self._value(name) if name else None for name in node.inputs]
+        if node.operator == "If":
+            return self._branch(node, inputs)
+        if all(value is None or isinstance(value, Constant) for value in inputs):
+            arrays = [value.array for value in inputs if isinstance(value, Constant)]
+            if None in inputs[: len(arrays)]:
+                raise RefusedError("an input before its last is left out")
+            return [Constant(array, name) for array, name in zip(fold(node, arrays), node.outputs, strict=False)]
+        handler = self._handlers.get(node.operator)
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            if node.operator in FOLDED_OPERATORS:
+                raise RefusedError(f"it may compute shapes only; on activations: {known}")
+            raise RefusedError(f"unknown; known on activations: {known}")
+        return handler(node, inputs)
+
+    def _branch(self, node: Node, inputs: list[Value | None]) -> list[Value]:
+        """The outputs of the branch that a known condition chooses; the other can never run."""
+        condition = inputs[0] if inputs else None
+        if not isinstance(condition, Constant) or condition.array.size != 1:
+            raise RefusedError("its condition depends on the model's input")
+        branch = node.attributes["then_branch" if np.all(condition.array) else "else_branch"]
+        for item in branch.initializer:
+            self._values[item.name] = Constant(tensor_array(self._path, item), item.name)
+        self._run([node_of(self._path, proto) for proto in branch.node])
+        return [self._value(output.name) for output in branch.output]
+
+    def _value(self, name: str) -> Value:
+        if name in self._values:
+            return self._values[name]
+        if name in self._producers:
+            producer = self._producers[name]
+            index = producer.outputs.index(name)
+            raise RefusedError(
+                f"it reads output {index} of {producer.operator} {producer.name!r}, which is not supported"
+            )
+        raise RefusedError(f"it reads {name!r}, which no node writes")
+
+    def _output(self, name: str) -> Tensor:
+        """The graph's output: per frame, (T, F) or (F,), whatever axes of size 1 stand around."""
+        value = self._values.get(name)
+        field = f"output {name!r}"
+        if not isinstance(value, Activation):
+            raise InputError(self._path, field, "is no result of a layer", "an LSTM or Linear layer's result")
+        if value.tensor.features > 1 and value.dimensions[-1:] != ((Axis.FEATURE,),):
+            raise InputError(self._path, field, f"has axes {value.describe()}", "the features last")
+        frame_rank = value.rank - (Axis.BATCH in self._reading.axes)
+        if value.tensor.is_sequence and value.tensor.shape[0] == 1 and frame_rank < 2:
+            # A single step's time axis is not tracked: here it shows that the model dropped it.
+            return self._builder.select_step(value.tensor, 0, "only_step")
+        return value.tensor

@@ -1,0 +1,234 @@
+"""What a value of an ONNX graph is while it is read: a known constant, or a tensor of ours under some layout of axes.
+
+ONNX moves the axes of a recurrent model around (batch first or time first, a direction axis, rows of a merged
+reshape); a `Graph` has none of that. So each ONNX value is a tensor of the graph plus, for each ONNX dimension, the
+named axes it is made of: ``((BATCH,), (TIME,), (FEATURE,))``, or ``((BATCH, TIME), (FEATURE,))`` once rows are merged.
+Axes of size 1 are not tracked: their place never changes a value. Operators that only move axes then move names, and
+whatever does not map exactly is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.graph.model import Tensor
+
+Array = NDArray[Any]
+
+
+class Axis(Enum):
+    """What an axis of an activation runs over."""
+
+    BATCH = "batch"
+    TIME = "time"
+    FEATURE = "feature"
+
+
+Dimension = tuple[Axis, ...]
+
+
+class RefusedError(Exception):
+    """A node can't be mapped; the reader adds the file, the operator and the node."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class InputOrderError(Exception):
+    """The axes assumed for the graph's input do not suit an LSTM; the reader tries another order."""
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(found)
+
+
+@dataclass(frozen=True)
+class Node:
+    """An ONNX node in Python types.
+
+    Parameters
+    ----------
+    operator, domain : str
+    name : str
+        The node's name, or its first output's where it has none.
+    inputs, outputs : tuple of str
+        Value names; empty for one left out.
+    attributes : mapping of str to int, float, str, list, ndarray or subgraph
+    """
+
+    operator: str
+    domain: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute's value, or `default`."""
+        return self.attributes.get(name, default)
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A value known before the model runs; `name` is its ONNX name."""
+
+    array: Array
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A tensor of the graph under a layout.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    batch : int
+        Size of the batch axis.
+    dimensions : tuple of tuple of Axis
+        Row-major composition of each ONNX dimension; empty for a dimension of size 1. Build with `laid_out`.
+    """
+
+    tensor: Tensor
+    batch: int
+    dimensions: tuple[Dimension, ...]
+
+    def size_of(self, axis: Axis) -> int:
+        """Number of elements along a named axis; 1 for one the tensor lacks."""
+        if axis is Axis.BATCH:
+            return self.batch
+        if axis is Axis.FEATURE:
+            return self.tensor.features
+        return self.tensor.shape[0] if self.tensor.is_sequence else 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The ONNX shape."""
+        return tuple(math.prod(map(self.size_of, dimension)) for dimension in self.dimensions)
+
+    @property
+    def rank(self) -> int:
+        """Number of ONNX dimensions."""
+        return len(self.dimensions)
+
+    def with_dimensions(self, dimensions: Sequence[Dimension]) -> Activation:
+        """The same tensor under another layout."""
+        return laid_out(self.tensor, self.batch, dimensions)
+
+    def expected(self, *axes: Axis | None) -> tuple[Dimension, ...]:
+        """The dimensions of a layout with one named axis (or None: size 1) a dimension."""
+        return tuple((axis,) if axis is not None and self.size_of(axis) > 1 else () for axis in axes)
+
+    def describe(self) -> str:
+        """The layout in words, for messages."""
+        words = (" x ".join(axis.value for axis in dimension) or "1" for dimension in self.dimensions)
+        return f"({', '.join(words)}) of shape {self.shape}"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Activations concatenated along an axis on which each has size 1, as PyTorch gathers last states of layers."""
+
+    parts: tuple[Activation, ...]
+    axis: int
+
+
+Value = Constant | Activation | Stack
+Inputs = Sequence[Value | None]
+
+
+def laid_out(tensor: Tensor, batch: int, dimensions: Sequence[Dimension]) -> Activation:
+    """An activation, axes of size 1 dropped from `dimensions`."""
+    probe = Activation(tensor, batch, ())
+    kept = tuple(tuple(axis for axis in dimension if probe.size_of(axis) > 1) for dimension in dimensions)
+    return Activation(tensor, batch, kept)
+
+
+def regroup(value: Activation, shape: Sequence[int]) -> Activation:
+    """Reshape: the same elements in the same order, cut into other dimensions.
+
+    Raises
+    ------
+    RefusedError
+        If a cut would fall inside a named axis.
+    """
+    axes = [axis for dimension in value.dimensions for axis in dimension]
+    dimensions: list[Dimension] = []
+    position = 0
+    for size in shape:
+        start, product = position, 1
+        while product < size and position < len(axes):
+            product *= value.size_of(axes[position])
+            position += 1
+        if product != size:
+            raise RefusedError(f"reshape of {value.describe()} to {tuple(shape)} cuts an axis")
+        dimensions.append(tuple(axes[start:position]))
+    if position != len(axes):
+        raise RefusedError(f"reshape of {value.describe()} to {tuple(shape)} loses elements")
+    return value.with_dimensions(dimensions)
+
+
+def normalized_axis(axis: int, rank: int) -> int:
+    """A dimension's index counted from 0.
+
+    Raises
+    ------
+    RefusedError
+        If there is no such dimension.
+    """
+    if not -rank <= axis < rank:
+        raise RefusedError(f"axis {axis} of a value of rank {rank}")
+    return axis % rank
+
+
+def normalized_axes(axes: Sequence[int], rank: int) -> list[int]:
+    """Distinct dimension indices counted from 0; raises `RefusedError` as `normalized_axis`."""
+    normalized = [normalized_axis(int(axis), rank) for axis in axes]
+    if len(set(normalized)) != len(normalized):
+        raise RefusedError(f"axes {list(axes)} name a dimension twice")
+    return normalized
+
+
+def constant_input(inputs: Inputs, index: int, what: str) -> Array | None:
+    """The constant at `index`, None where it is left out.
+
+    Raises
+    ------
+    RefusedError
+        If it depends on the model's input.
+    """
+    value = inputs[index] if index < len(inputs) else None
+    if value is None:
+        return None
+    if not isinstance(value, Constant):
+        raise RefusedError(f"{what} depends on the model's input")
+    return value.array
+
+
+def integers(inputs: Inputs, index: int, what: str) -> list[int] | None:
+    """The constant at `index` as a list of integers, None where it is left out."""
+    array = constant_input(inputs, index, what)
+    if array is None:
+        return None
+    if array.dtype.kind not in "iu" or array.ndim > 1:
+        raise RefusedError(f"{what} is {array.dtype}{list(array.shape)}, not a list of integers")
+    return [int(item) for item in np.atleast_1d(array)]
+
+
+def axes_of(node: Node, inputs: Inputs, index: int = 1) -> list[int] | None:
+    """The axes of Squeeze, Unsqueeze and the like: an attribute before opset 13, an input since."""
+    attribute = node.attribute("axes")
+    if attribute is not None:
+        return [int(axis) for axis in attribute]
+    return integers(inputs, index, "axes")
+
+
+Handler = Callable[[Node, list[Value | None]], list[Value]]
