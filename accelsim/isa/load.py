@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from accelsim.errors import InputError, ManyErrors
+from accelsim.errors import ManyErrors
+from accelsim.isa.checker import Checker
 from accelsim.isa.definition import (
     DRAM,
     AccessRule,
@@ -45,13 +46,12 @@ def parse_definition(data: Mapping[str, Any], where: str | Path) -> Definition:
     return _Loader(data, where).load()
 
 
-class _Loader:
+class _Loader(Checker):
     """Walks the data once, collecting faults; a fault yields a harmless stand-in so that the walk goes on."""
 
     def __init__(self, data: Mapping[str, Any], where: str | Path) -> None:
+        super().__init__(where)
         self.data = data
-        self.where = where
-        self.errors: list[InputError] = []
         self.sizes: dict[str, int] = {}
         self.enums: dict[str, Mapping[str, int]] = {}
         self.elements: dict[str, Element] = {}
@@ -92,41 +92,6 @@ class _Loader:
             block=block,
             columns=tuple(dict.fromkeys(["opcode", *shared, *names])),
         )
-
-    # --- small checks -------------------------------------------------------------------------------------------
-
-    def fault(self, field: str, found: str, expected: str = "") -> None:
-        self.errors.append(InputError(self.where, field, found, expected))
-
-    def table(self, key: str, data: Mapping[str, Any], path: str = "") -> Mapping[str, Any]:
-        value = data.get(key, {})
-        if isinstance(value, dict):
-            return value
-        self.fault(f"{path}{key}", f"found {value!r}", "a table")
-        return {}
-
-    def number(self, path: str, value: Any, minimum: int) -> int:
-        if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
-            return value
-        self.fault(path, "missing" if value is None else f"found {value!r}", f"an integer of at least {minimum}")
-        return minimum
-
-    def keys(self, path: str, table: Mapping[str, Any], required: Iterable[str], optional: Iterable[str]) -> None:
-        required = tuple(required)
-        prefix = f"{path}." if path else ""
-        for key in required:
-            if key not in table:
-                self.fault(f"{prefix}{key}", "missing")
-        for key in table:
-            if key not in (*required, *optional):
-                self.fault(f"{prefix}{key}", "unknown key", f"one of {', '.join((*required, *optional))}")
-
-    def text(self, path: str, table: Mapping[str, Any]) -> str:
-        value = table.get("text")
-        if isinstance(value, str) and value:
-            return value
-        self.fault(f"{path}.text", "missing" if value is None else f"found {value!r}", "what it means")
-        return ""
 
     # --- enumerations and fields --------------------------------------------------------------------------------
 

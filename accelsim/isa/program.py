@@ -61,6 +61,11 @@ class HostTensor:
     zero_point: int
     address: int
 
+    def __post_init__(self) -> None:
+        # Quantizers hand over numpy scalars; files and comparisons want Python's numbers.
+        object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+        object.__setattr__(self, "scale", tuple(float(scale) for scale in self.scale))
+
     @property
     def bytes(self) -> int:
         """Bytes of one frame."""
