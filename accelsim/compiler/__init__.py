@@ -1,1 +1,5 @@
-"""accelsim.compiler."""
+"""From a quantized graph to a program, for any chip file."""
+
+from accelsim.compiler.build import compile_graph
+
+__all__ = ["compile_graph"]

@@ -1,0 +1,169 @@
+"""Writes instructions: registers, guards and semaphores by meaning, loops by nesting, layers beside each word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from accelsim.chip import Chip
+from accelsim.errors import CapacityError
+from accelsim.isa import Instruction, definition, make, opcodes
+
+Operand = tuple[int, int]
+"""(address register, offset in bytes)."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A semaphore as one instruction uses it.
+
+    Parameters
+    ----------
+    semaphore : int
+    each : bool
+        Element by element.
+    """
+
+    semaphore: int
+    each: bool = False
+
+
+@dataclass
+class _Loop:
+    """An open or finished loop: its instruction's fields and its body."""
+
+    count: int
+    guard: int
+    layer: int | None
+    body: list[_Item] = field(default_factory=list)
+
+
+_Item = tuple[Instruction, int | None] | _Loop
+
+
+@dataclass
+class Emitter:
+    """The program under construction.
+
+    Parameters
+    ----------
+    chip : Chip
+    """
+
+    chip: Chip
+    _program: list[_Item] = field(default_factory=list)
+    _open: list[_Loop] = field(default_factory=list)
+    _semaphores: int = 0
+    _registers: dict[tuple[int, ...], int] = field(default_factory=dict)
+    _guards: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def semaphore(self) -> int:
+        """A semaphore nobody else has."""
+        self._semaphores += 1
+        if self._semaphores >= self.chip.sequencer.semaphores:
+            raise CapacityError(
+                self.chip.name, "sequencer.semaphores", self._semaphores + 1, self.chip.sequencer.semaphores, "semaphores"
+            )
+        return self._semaphores
+
+    def register(
+        self, base: int, *, phase: int = 0, wrap: int = 0, strides: Sequence[int] = ()
+    ) -> int:
+        """The number of an address register with this content, defined ahead of all open loops."""
+        steps = [0] * opcodes.LOOP_LEVELS
+        for level, stride in enumerate(strides):
+            # In a ring only the distance modulo its size counts.
+            steps[level] = stride % wrap if wrap else stride
+        content = (base, phase, wrap, *steps)
+        if content not in self._registers:
+            number = len(self._registers) + 1
+            if number >= opcodes.ADDRESS_REGISTERS:
+                raise CapacityError(
+                    self.chip.name, "address registers", number, opcodes.ADDRESS_REGISTERS - 1, "registers"
+                )
+            self._registers[content] = number
+            names = {f"stride{level}": stride for level, stride in enumerate(steps)}
+            self._program.append(
+                (make("address", register=number, base=base, phase=phase, wrap=wrap, **names), None)
+            )
+        return self._registers[content]
+
+    def guard(self, low: int, high: int, waves: int) -> int:
+        """The guard register for waves low <= w < high; 0, always true, where that is all of them."""
+        if low <= 0 and high >= waves:
+            return 0
+        if (low, high) not in self._guards:
+            number = len(self._guards) + 1
+            if number >= opcodes.GUARD_REGISTERS:
+                raise CapacityError(self.chip.name, "guard registers", number, opcodes.GUARD_REGISTERS - 1, "registers")
+            self._guards[low, high] = number
+            self._program.append((make("guard", register=number, level=0, low=low, high=high), None))
+        return self._guards[low, high]
+
+    def credit(self, semaphore: int, amount: int) -> None:
+        """Counts a semaphore has before the program's loops."""
+        self._program.append((make("signal", semaphore=semaphore, amount=amount), None))
+
+    def operand(self, instruction: str, name: str, address: int) -> Operand:
+        """A fixed address as an operand; beyond the reach of the offset, through a register for its neighbourhood."""
+        reach = 1 << _offset_bits(instruction, name)
+        if address < reach:
+            return 0, address
+        base = address // (reach // 2) * (reach // 2)
+        return self.register(base), address - base
+
+    def emit(
+        self,
+        name: str,
+        *,
+        layer: int | None = None,
+        waits: Sequence[Token] = (),
+        signals: Sequence[Token] = (),
+        **fields: int | Operand,
+    ) -> None:
+        """Append an instruction; `layer` is the index of the layer it works for."""
+        for kind, tokens in (("wait", waits), ("signal", signals)):
+            for slot, token in enumerate(tokens):
+                fields[f"{kind}{slot}"] = token.semaphore
+                fields[f"{kind}{slot}_each"] = int(token.each)
+        self._here().append((make(name, **fields), layer))
+
+    @contextmanager
+    def loop(self, count: int, guard: int = 0, layer: int | None = None) -> Iterator[None]:
+        """Everything emitted inside is the body."""
+        loop = _Loop(count, guard, layer)
+        here = self._here()
+        self._open.append(loop)
+        yield
+        self._open.pop()
+        here.append(loop)
+
+    def finish(self) -> tuple[list[Instruction], list[int | None]]:
+        """All instructions in order, and the layer each works for."""
+        instructions: list[Instruction] = []
+        layers: list[int | None] = []
+        _flatten(self._program, instructions, layers)
+        return instructions, layers
+
+    def _here(self) -> list[_Item]:
+        return self._open[-1].body if self._open else self._program
+
+
+def _flatten(items: list[_Item], instructions: list[Instruction], layers: list[int | None]) -> None:
+    for item in items:
+        if isinstance(item, _Loop):
+            at = len(instructions)
+            instructions.append(make("loop", count=item.count, length=1, guard=item.guard))
+            layers.append(item.layer)
+            _flatten(item.body, instructions, layers)
+            length = len(instructions) - at - 1
+            instructions[at] = make("loop", count=item.count, length=length, guard=item.guard)
+        else:
+            instructions.append(item[0])
+            layers.append(item[1])
+
+
+def _offset_bits(instruction: str, name: str) -> int:
+    fields = {field.name: field for field in definition().formats[instruction].fields}
+    return fields[f"{name}.offset"].width

@@ -1,0 +1,90 @@
+"""Bytes as the engine reads them: weight tiles, parameter blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.fixedpoint import INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN
+from accelsim.isa import opcodes
+from accelsim.quant.model import Requantizer
+
+
+def whole_tiles(rows: int, array_rows: int) -> int:
+    """`rows` rounded up to whole row tiles."""
+    return -(-rows // array_rows) * array_rows
+
+
+def align(address: int, unit: int) -> int:
+    """The first multiple of `unit` not below `address`."""
+    return -(-address // unit) * unit
+
+
+def pack_weights(weights: NDArray[np.int8], array_rows: int) -> bytes:
+    """Row tiles of the array's height, each column by column.
+
+    Parameters
+    ----------
+    weights : int8[rows, columns]
+    array_rows : int
+        Rows of the matrix unit's array.
+
+    Returns
+    -------
+    bytes
+        ``whole_tiles(rows) * columns`` of them: byte ``(tile * columns + column) * array_rows + row``.
+    """
+    rows, columns = weights.shape
+    padded = np.zeros((whole_tiles(rows, array_rows), columns), dtype=np.int8)
+    padded[:rows] = weights
+    return padded.reshape(-1, array_rows, columns).transpose(0, 2, 1).tobytes()
+
+
+def parameter_block(
+    *,
+    source: Requantizer | None = None,
+    addend: Requantizer | None = None,
+    output: Requantizer | None = None,
+    zero_point: int = 0,
+    low: int = INT16_MIN,
+    high: int = INT16_MAX,
+    channels: NDArray[np.float64] | None = None,
+) -> bytes:
+    """A vector instruction's parameter block, with its per-channel factors behind it.
+
+    Parameters
+    ----------
+    source, addend, output : Requantizer, optional
+        Factors of the three requantization stages.
+    zero_point, low, high : int
+        Added at the end, and the range clamped to.
+    channels : float64[length], optional
+        Factors for `requantize = real`.
+    """
+    none = Requantizer(0, 0)
+    source, addend, output = source or none, addend or none, output or none
+    block = bytearray(opcodes.PARAM_BYTES)
+    for offset, multiplier in (
+        (opcodes.PARAM_SOURCE_MULTIPLIER, source.multiplier),
+        (opcodes.PARAM_ADDEND_MULTIPLIER, addend.multiplier),
+        (opcodes.PARAM_OUTPUT_MULTIPLIER, output.multiplier),
+    ):
+        block[offset : offset + 4] = multiplier.to_bytes(4, "little", signed=True)
+    for offset, shift in (
+        (opcodes.PARAM_SOURCE_SHIFT, source.shift),
+        (opcodes.PARAM_ADDEND_SHIFT, addend.shift),
+        (opcodes.PARAM_OUTPUT_SHIFT, output.shift),
+    ):
+        block[offset : offset + 1] = shift.to_bytes(1, "little", signed=True)
+    for offset, value in (
+        (opcodes.PARAM_ZERO_POINT, zero_point),
+        (opcodes.PARAM_LOW, low),
+        (opcodes.PARAM_HIGH, high),
+    ):
+        block[offset : offset + 2] = value.to_bytes(2, "little", signed=True)
+    return bytes(block) + (b"" if channels is None else channels.astype("<f8").tobytes())
+
+
+def int8_block(**factors: Requantizer | int | NDArray[np.float64] | None) -> bytes:
+    """A parameter block whose result is int8."""
+    return parameter_block(low=INT8_MIN, high=INT8_MAX, **factors)  # type: ignore[arg-type]

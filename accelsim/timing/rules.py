@@ -1,0 +1,102 @@
+"""The dynamic rules of the machine as pure integer functions. Every engine calls these and no other.
+
+The meaning of time. In cycle t every unit sees the state at the end of cycle t - 1; what happens in t is visible from
+a later cycle on, and each function here says which. The one decision inside a cycle is the arbitration of memory
+ports, in the order of `PRIORITY`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MEMORIES = 4
+"""Weights, activations, accumulators, parameters: the order of `isa.opcodes.Memory`."""
+
+PRIORITY = ("matrix", "vector", "store", "load")
+"""Who gets a bank when several want it in one cycle."""
+
+Access = tuple[int, int, int]
+"""(memory, first byte, bytes) of one contiguous access of a beat."""
+
+Pass = tuple[int, int, int, int]
+"""Banks a beat occupies in one cycle: a bit mask a memory."""
+
+
+def bank_mask(first_word: int, words: int, banks: int) -> int:
+    """Bits of the banks that `words` consecutive words from `first_word` on lie in; words <= banks."""
+    start = first_word % banks
+    mask = ((1 << words) - 1) << start
+    return (mask | (mask >> banks)) & ((1 << banks) - 1)
+
+
+def split_into_passes(
+    accesses: Sequence[Access], banks: Sequence[int], word_bytes: Sequence[int]
+) -> tuple[Pass, ...]:
+    """The cycles a beat needs when nobody else wants its banks, and the banks of each.
+
+    A bank serves one word a cycle. The accesses are placed in order; each is cut into runs of at most `banks` words,
+    and a run goes into the first pass, not before its access's previous run, in which all its banks are still free.
+    All accesses of a pass are granted together or not at all.
+
+    Parameters
+    ----------
+    accesses : sequence of (memory, first byte, bytes)
+    banks, word_bytes : one int a memory
+
+    Returns
+    -------
+    tuple of Pass
+        At least one; a beat without accesses has one empty pass.
+    """
+    passes: list[list[int]] = [[0] * MEMORIES]
+    for memory, first_byte, size in accesses:
+        if size <= 0:
+            continue
+        word = first_byte // word_bytes[memory]
+        left = (first_byte + size - 1) // word_bytes[memory] - word + 1
+        place = 0
+        while left > 0:
+            run = min(left, banks[memory])
+            mask = bank_mask(word, run, banks[memory])
+            while place < len(passes) and passes[place][memory] & mask:
+                place += 1
+            if place == len(passes):
+                passes.append([0] * MEMORIES)
+            passes[place][memory] |= mask
+            word += run
+            left -= run
+    return tuple((one[0], one[1], one[2], one[3]) for one in passes)
+
+
+def is_free(used: Sequence[int], wanted: Pass) -> bool:
+    """Whether none of the wanted banks is taken in this cycle."""
+    return not (used[0] & wanted[0] or used[1] & wanted[1] or used[2] & wanted[2] or used[3] & wanted[3])
+
+
+def burst_bytes_at(address: int, left: int, burst_bytes: int) -> int:
+    """Bytes of the DRAM request that starts at `address`: requests end at multiples of the burst size."""
+    return min(left, burst_bytes - address % burst_bytes)
+
+
+def reserve_bus(bus_free: int, cycle: int, size: int, rate_numerator: int, rate_denominator: int) -> int:
+    """The time at which the DRAM bus is free again after a transfer of `size` bytes asked for in `cycle`.
+
+    Requests take the bus in the order they ask. Times are in units of 1/rate_numerator cycle, so that any rational
+    number of bytes a cycle is exact: a byte takes rate_denominator units.
+    """
+    return max(bus_free, cycle * rate_numerator) + size * rate_denominator
+
+
+def bus_cycle(time: int, rate_numerator: int) -> int:
+    """The first whole cycle not before a bus time."""
+    return -(-time // rate_numerator)
+
+
+def visible_after_completion(completed: int, semaphore_cycles: int) -> int:
+    """First cycle in which a waiter sees the signal of an instruction whose result is written in `completed`."""
+    return completed + semaphore_cycles
+
+
+def visible_after_hop(produced: int, hop_cycles: int) -> int:
+    """First cycle in which a chained consumer sees an element written in `produced`."""
+    return produced + hop_cycles
