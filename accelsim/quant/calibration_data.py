@@ -9,6 +9,8 @@ another array; the checksums of a `.npz` cover its values too.
 from __future__ import annotations
 
 import math
+import tokenize
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -37,6 +39,9 @@ _DAMAGE = (
     KeyError,
     SyntaxError,
     TypeError,
+    tokenize.TokenError,
+    MemoryError,
+    RecursionError,
 )
 
 
@@ -175,7 +180,9 @@ def _read_npy(path: Path, field: str, stream: IO[bytes], size: int) -> NDArray[A
         readers = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
         if version not in readers:
             raise ValueError(f"format version {version}")
-        shape, fortran_order, dtype = readers[version](counted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy warns of a header it had to repair; the sizes below decide
+            shape, fortran_order, dtype = readers[version](counted)
         if dtype.hasobject:
             raise InputError(path, field, "an array of pickled Python objects, which is not opened", "float32 numbers")
         count = math.prod(shape)
