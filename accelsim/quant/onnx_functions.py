@@ -92,8 +92,9 @@ MatrixProduct (x, columns_by_rows) => (accumulator) {
 }
 """
 
-# The sequence is int8[N, T, inputs]. Gates are axis 2 of the input products and axis 1 within a step, in the order
-# input, forget, cell, output. `y_scale` and `y_zero_point` describe y to whoever dequantizes it; no node reads them.
+# The sequence is int8[N, T, inputs]; time goes first for Scan, as not every runtime scans another axis. Gates are
+# axis 2 of the input products and axis 1 within a step, in the order input, forget, cell, output. `y_scale` and
+# `y_zero_point` describe y to whoever dequantizes it; no node reads them.
 _LSTM = """
 Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_point, initial_hidden,
       input_multipliers, input_shifts, recurrent_multipliers, recurrent_shifts, y_scale, y_zero_point>
@@ -141,7 +142,8 @@ Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_p
     input_matrix = accelsim.GateMatrix (input_weights)
     recurrent_matrix = accelsim.GateMatrix (recurrent_weights)
 
-    input_sums = accelsim.MatrixProduct (x, input_matrix)
+    time_major = Transpose <perm = [1, 0, 2]> (x)
+    input_sums = accelsim.MatrixProduct (time_major, input_matrix)
     split_sequence = Constant <value_ints: ints = [0, 0, 4, -1]> ()
     split_step = Constant <value_ints: ints = [0, 4, -1]> ()
     input_gates = Reshape (input_sums, split_sequence)
@@ -162,7 +164,7 @@ Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_p
     initial_state = Cast <to = 3> (initial_wide)
     initial_cell = Expand (zero, state_shape)
 
-    last_hidden, last_cell, y = Scan <num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1],
+    last_hidden, last_cell, time_major_y = Scan <num_scan_inputs = 1,
         body = step (int8[?, ?] hidden, int64[?, ?] cell, int16[?, 4, ?] step_input)
             => (int8[?, ?] next_hidden, int64[?, ?] next_cell, int8[?, ?] step_output) {
             recurrent_sums = accelsim.MatrixProduct (hidden, recurrent_matrix)
@@ -202,6 +204,7 @@ Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_p
             next_hidden = Cast <to = 3> (hidden_clamped)
             step_output = Identity (next_hidden)
         }> (initial_state, initial_cell, from_input)
+    y = Transpose <perm = [1, 0, 2]> (time_major_y)
 }
 """
 
@@ -277,18 +280,19 @@ SelectStep <step> (x) => (y) {
 }
 """
 
+# Each after those it uses: a runtime may take them one at a time.
 _BODIES = (
+    _POWER_OF_TWO,
+    _SHIFT_FACTORS,
+    _ROUNDING_DIVIDE,
+    _MULTIPLY_BY_QUANTIZED_MULTIPLIER,
+    _TO_UNSIGNED,
+    _GATE_MATRIX,
+    _MATRIX_PRODUCT,
+    _LOOK_UP,
     _LSTM,
     _LINEAR,
     _SELECT_STEP,
-    _MATRIX_PRODUCT,
-    _GATE_MATRIX,
-    _TO_UNSIGNED,
-    _MULTIPLY_BY_QUANTIZED_MULTIPLIER,
-    _SHIFT_FACTORS,
-    _ROUNDING_DIVIDE,
-    _POWER_OF_TWO,
-    _LOOK_UP,
 )
 
 
