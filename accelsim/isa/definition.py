@@ -206,6 +206,8 @@ class Definition:
     formats : mapping of str to Format
         By name, in the file's order.
     enums : mapping of str to mapping of str to int
+    enum_texts : mapping of str to mapping of str to str
+        What an enum's values mean, where their names don't say it.
     elements : mapping of str to Element
     block_bytes : int
     block : tuple of BlockField
@@ -225,6 +227,7 @@ class Definition:
     synchronized: tuple[Field, ...]
     formats: Mapping[str, Format]
     enums: Mapping[str, Mapping[str, int]]
+    enum_texts: Mapping[str, Mapping[str, str]]
     elements: Mapping[str, Element]
     block_bytes: int
     block: tuple[BlockField, ...]

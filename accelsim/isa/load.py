@@ -54,15 +54,17 @@ class _Loader(Checker):
         self.data = data
         self.sizes: dict[str, int] = {}
         self.enums: dict[str, Mapping[str, int]] = {}
+        self.enum_texts: dict[str, Mapping[str, str]] = {}
         self.elements: dict[str, Element] = {}
 
     def load(self) -> Definition:
         tables = ("isa", "enums", "elements", "common", "synchronized", "instruction", "parameter_block")
-        self.keys("", self.data, tables, ())
+        self.keys("", self.data, tables, ("enum_texts",))
         isa = self.table("isa", self.data)
         self.keys("isa", isa, ("name", *_NUMBERS), ())
         self.sizes = {key: self.number(f"isa.{key}", isa.get(key), 1) for key in _NUMBERS}
         self.read_enums()
+        self.read_enum_texts()
         common = self.fields("common", self.table("common", self.data))
         opcode = next((field for field in common if field.name == "opcode"), None)
         if opcode is None:
@@ -87,6 +89,7 @@ class _Loader(Checker):
             synchronized=tuple(synchronized),
             formats=formats,
             enums=self.enums,
+            enum_texts=self.enum_texts,
             elements=self.elements,
             block_bytes=block_bytes,
             block=block,
@@ -119,6 +122,15 @@ class _Loader(Checker):
                 self.fault(f"{path}.memory", f"found {element.get('memory')!r}", "one of [enums.memory]")
             size = self.number(f"{path}.bytes", element.get("bytes"), 1)
             self.elements[name] = Element(size, str(element.get("memory")))
+
+    def read_enum_texts(self) -> None:
+        for name, texts in self.table("enum_texts", self.data).items():
+            path = f"enum_texts.{name}"
+            if not isinstance(texts, dict) or name not in self.enums:
+                self.fault(path, "is no table of an enum's values")
+                continue
+            self.keys(path, texts, (), self.enums[name])
+            self.enum_texts[name] = {value: str(text) for value, text in texts.items()}
 
     def fields(self, path: str, table: Mapping[str, Any]) -> list[Field]:
         return [self.field(f"{path}.{name}", name, entry) for name, entry in table.items()]

@@ -47,22 +47,23 @@ def _overview(rules: Definition) -> list[str]:
     units = ", ".join(rules.enums["unit"])
     return [
         *_prose(
-            f"Every instruction is one word of {rules.word_bits} bits. A sequencer fetches the words in order, runs loops",
-            f"and address registers itself, and dispatches the rest to the queues of the units ({units}). Each unit takes",
-            "its own queue in order; units wait for each other through counting semaphores named in the words. Control",
-            "never depends on data, so a program takes the same cycles for any input.",
+            f"Every instruction is one word of {rules.word_bits} bits. A sequencer fetches the words in order, runs",
+            "loops and address registers itself, and dispatches the rest to the queues of the units",
+            f"({units}). Each unit takes its own queue in order; units wait for each other through counting",
+            "semaphores named in the words. Control never depends on data, so a program takes the same cycles",
+            "for any input.",
         ),
         *_prose(
             f"Memories: {', '.join(rules.memories)}. Addresses count bytes. Multi-byte values are little endian.",
             "Bits that no field uses are zero, and a word where they are not is refused.",
         ),
         *_prose(
-            "The machine checks nothing: a program that lacks a semaphore computes wrong values. `accelsim run --check",
-            "hazards` finds such pairs, by what is listed below under *Reads* and *Writes* of each instruction.",
+            "The machine checks nothing: a program that lacks a semaphore computes wrong values. The hazard check",
+            "(`--check hazards`) finds such pairs, by what is listed under *Reads* and *Writes* of each instruction.",
         ),
         *_prose(
-            "How long an instruction takes is no part of this text: the timing rules are in `accelsim/timing`, the figures",
-            "they need in the chip file (`configs/`).",
+            "How long an instruction takes is no part of this text: the timing rules are in `accelsim/timing`,",
+            "the figures they need in the chip file (`configs/`).",
         ),
     ]
 
@@ -94,9 +95,9 @@ def _shared_fields(rules: Definition) -> list[str]:
         "## Fields of every instruction that a unit executes",
         "",
         *_prose(
-            "Waits are taken together, before the first beat; one marked `each` takes one count an element instead, one",
-            "beat's worth before each beat. Signals are given at completion; one marked `each` gives one count an element",
-            "as it is produced.",
+            "Waits are taken together, before the first beat; one marked `each` takes one count an element",
+            "instead, one beat's worth before each beat. Signals are given at completion; one marked `each` gives",
+            "one count an element as it is produced.",
         ),
         *_field_table(rules.synchronized),
         "",
@@ -104,7 +105,9 @@ def _shared_fields(rules: Definition) -> list[str]:
 
 
 def _instruction(rules: Definition, form: Format) -> list[str]:
-    executor = _unit(form) if form.unit_field else f"the {form.unit}"
+    executor = (
+        _unit(form) if form.unit_field else "the sequencer" if form.unit == "sequencer" else f"the {form.unit} unit"
+    )
     lines = [f"## {form.name}", "", *_prose(form.text), f"Opcode {form.opcode}, executed by {executor}.", ""]
     lines += ["```text", *_diagram(rules, form), "```", ""]
     if form.own_fields:
@@ -131,8 +134,9 @@ def _instruction(rules: Definition, form: Format) -> list[str]:
 def _enums(rules: Definition) -> list[str]:
     lines = ["## Enumerations", ""]
     for name, values in rules.enums.items():
-        rows = [[str(number), f"`{value}`"] for value, number in values.items()]
-        lines += [f"### {name}", "", *_markdown(["value", "name"], rows), ""]
+        texts = rules.enum_texts.get(name, {})
+        rows = [[str(number), f"`{value}`", texts.get(value, "")] for value, number in values.items()]
+        lines += [f"### {name}", "", *_markdown(["value", "name", "meaning"], rows), ""]
     rows = [[f"`{name}`", str(item.bytes), item.memory] for name, item in rules.elements.items()]
     return [*lines, "### Types of elements", "", *_markdown(["type", "bytes", "memory"], rows), ""]
 
@@ -244,7 +248,7 @@ def _field_table(fields: Iterable[Field]) -> list[str]:
 def _access(rules: Definition, form: Format, rule: AccessRule) -> str:
     size = " * ".join(_factor(factor) for factor in rule.factors)
     place = f"`{rule.operand}`" + (f" + {rule.after}" if rule.after else "")
-    text = f"{size} bytes from {place}"
+    text = f"{size} bytes {'to' if rule.is_write else 'from'} {place}"
     if rule.count:
         text += f", `{rule.count}` times, `{rule.pitch}` apart"
     if rule.when_field:
