@@ -2,13 +2,13 @@
 
 The nodes that the output depends on are read in order. A node of constants is folded; one that moves axes changes a
 layout (`onnx_glue`); one that computes becomes a layer (`onnx_layers`); any other is refused by operator, node and
-reason. What an exporter leaves for any batch size is read at one size no model has by chance, so that a shape which
-depends on the batch can't be mistaken for another.
+reason. A batch axis of any size is read twice, at two unlikely sizes, and has to give one graph: no number of the
+graph then comes from the batch size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.errors import InputError, UnsupportedOperatorError
-from accelsim.frontend.onnx_file import MainInput, main_input, node_of, open_model, single_output, tensor_array
+from accelsim.frontend.onnx_file import main_input, node_of, open_model, single_output, tensor_array
 from accelsim.frontend.onnx_fold import FOLDED_OPERATORS, fold
 from accelsim.frontend.onnx_glue import Glue
 from accelsim.frontend.onnx_layers import LayerBuilder
@@ -25,7 +25,6 @@ from accelsim.frontend.onnx_values import (
     Axis,
     Constant,
     Handler,
-    InputOrderError,
     Node,
     RefusedError,
     Value,
@@ -34,8 +33,8 @@ from accelsim.frontend.onnx_values import (
 from accelsim.graph.check import check_graph
 from accelsim.graph.model import Graph, Tensor
 
-_ANY_BATCH = (1009, 1013, 1019, 1021, 1031)
-"""Primes: sizes for a batch axis of any size. The first that is no other size of the input is taken."""
+_ANY_BATCH = (1009, 1013)
+"""Sizes that stand for a batch of any size; primes, as no product of other sizes is. Both must give the same graph."""
 _UNKNOWN_TIME = 1291
 """Size of a time axis not known yet; the model is refused once an LSTM has shown which axis it is."""
 
@@ -47,7 +46,6 @@ class _Reading:
     axes: tuple[Axis, ...]
     shape: tuple[int, ...]
     tensor_shape: tuple[int, ...]
-    recurrent: bool
 
 
 def load_onnx(path: str | Path, *, timesteps: int | None = None) -> Graph:
@@ -74,55 +72,71 @@ def load_onnx(path: str | Path, *, timesteps: int | None = None) -> Graph:
     """
     if timesteps is not None and (type(timesteps) is not int or timesteps < 1):
         raise InputError(path, "timesteps", repr(timesteps), "an integer of at least 1")
-    graph_proto = open_model(path).graph
-    output = single_output(path, graph_proto)
-    live = list(_live_nodes(path, graph_proto, output))
-    constants = {item.name: Constant(tensor_array(path, item), item.name) for item in graph_proto.initializer}
-    used = {name for node in live for name in _reads(path, node)}
-    model_input = main_input(path, graph_proto, used)
-    mismatch: tuple[Node, str] | None = None
-    for reading in _readings(model_input, timesteps, any(node.operator == "LSTM" for node in live)):
-        reader = _Reader(path, model_input, reading, timesteps, constants)
-        try:
-            graph = reader.graph(live, output, graph_proto.name or Path(path).stem)
-        except _WrongReadingError as error:
-            mismatch = error.node, error.found
-            continue
-        check_graph(graph)
-        return graph
-    if mismatch is None:
-        raise InputError(
-            path, f"input {model_input.name!r}", f"rank {len(model_input.sizes)}", "rank 3, or 2 without a batch axis"
-        )
-    raise UnsupportedOperatorError(path, mismatch[0].operator, mismatch[0].name, mismatch[1])
+    model = _Model(path, open_model(path).graph)
+    graph = model.read(timesteps, _ANY_BATCH[0])
+    # A size that only the batch explains must not have become a number of the graph: it would not change with it.
+    if None in model.input.sizes and not _equal(graph, model.read(timesteps, _ANY_BATCH[1])):
+        raise InputError(path, f"output {model.output!r}", "depends on the batch size", "independent frames")
+    check_graph(graph)
+    return graph
 
 
-class _WrongReadingError(Exception):
-    def __init__(self, node: Node, found: str) -> None:
-        self.node, self.found = node, found
-        super().__init__(found)
+class _Model:
+    """The parts of a model that every reading shares."""
 
+    def __init__(self, path: str | Path, graph_proto: Any) -> None:
+        self.path = path
+        self.name = graph_proto.name or Path(path).stem
+        self.output = single_output(path, graph_proto)
+        self.nodes = list(_live_nodes(path, graph_proto, self.output))
+        self.recurrent = any(node.operator == "LSTM" for node in self.nodes)
+        self.constants = {item.name: Constant(tensor_array(path, item), item.name) for item in graph_proto.initializer}
+        self.input = main_input(path, graph_proto, {name for node in self.nodes for name in _reads(path, node)})
 
-def _readings(model_input: MainInput, timesteps: int | None, recurrent: bool) -> Iterator[_Reading]:
-    """What the input's axes may be, likeliest first; an LSTM that does not fit one leads to the next."""
-    batch, time, feature = Axis.BATCH, Axis.TIME, Axis.FEATURE
-    rank = len(model_input.sizes)
-    orders: list[tuple[Axis, ...]]
-    if rank == 3:
-        orders = [(batch, time, feature), (time, batch, feature)]
-    elif rank == 2 and recurrent:
-        # A batch axis beside an LSTM: the model adds a time axis of one step.
-        orders = [(time, feature), (batch, feature)]
-    else:
-        orders = [(batch, feature)] if rank == 2 else []
-    for axes in orders:
-        any_batch = next(size for size in _ANY_BATCH if size not in (*model_input.sizes, timesteps))
+    def read(self, timesteps: int | None, any_batch: int) -> Graph:
+        """The graph, under the first reading of the input's axes that suits its first LSTM."""
+        refusals: list[UnsupportedOperatorError] = []
+        for reading in self._readings(timesteps, any_batch):
+            reader = _Reader(self, reading, timesteps)
+            try:
+                return reader.graph()
+            except UnsupportedOperatorError as error:
+                if reader.confirmed:
+                    raise
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+        rank = f"rank {len(self.input.sizes)}"
+        raise InputError(self.path, f"input {self.input.name!r}", rank, "rank 3, or 2 without a batch or a time axis")
+
+    def _readings(self, timesteps: int | None, any_batch: int) -> Iterator[_Reading]:
+        """What the input's axes may be, likeliest first; an LSTM that does not fit one leads to the next."""
+        batch, time, feature = Axis.BATCH, Axis.TIME, Axis.FEATURE
+        orders: dict[tuple[int, bool], list[tuple[Axis, ...]]] = {
+            (3, True): [(batch, time, feature), (time, batch, feature)],
+            (3, False): [(batch, time, feature)],
+            # A batch axis beside an LSTM: the model adds a time axis of one step.
+            (2, True): [(time, feature), (batch, feature)],
+            (2, False): [(batch, feature)],
+        }
         free = {batch: any_batch, time: timesteps or _UNKNOWN_TIME}
-        shape = tuple(
-            free[axis] if size is None else size for axis, size in zip(axes, (*model_input.sizes,), strict=True)
-        )
-        steps = (shape[axes.index(time)],) if time in axes else (1,) if recurrent else ()
-        yield _Reading(axes, shape, (*steps, shape[-1]), recurrent)
+        for axes in orders.get((len(self.input.sizes), self.recurrent), []):
+            sizes = zip(axes, self.input.sizes, strict=True)
+            shape = tuple(free[axis] if size is None else size for axis, size in sizes)
+            steps = (shape[axes.index(time)],) if time in axes else (1,) if self.recurrent else ()
+            yield _Reading(axes, shape, (*steps, shape[-1]))
+
+
+def _equal(one: Graph, other: Graph) -> bool:
+    """Whether two graphs hold the same layers, weights included."""
+
+    def same(a: Any, b: Any) -> bool:
+        return np.array_equal(a, b) if isinstance(a, np.ndarray) else bool(a == b)
+
+    return len(one.layers) == len(other.layers) and all(
+        type(left) is type(right) and all(same(value, vars(right)[key]) for key, value in vars(left).items())
+        for left, right in zip(one.layers, other.layers, strict=True)
+    )
 
 
 def _reads(path: str | Path, node: Node) -> Iterator[str]:
@@ -150,45 +164,43 @@ def _live_nodes(path: str | Path, graph_proto: Any, output: str) -> Iterator[Nod
 class _Reader:
     """One pass over the nodes under one reading of the input's axes."""
 
-    def __init__(
-        self,
-        path: str | Path,
-        model_input: MainInput,
-        reading: _Reading,
-        timesteps: int | None,
-        constants: Mapping[str, Constant],
-    ) -> None:
-        self._path = path
-        self._input = model_input
+    def __init__(self, model: _Model, reading: _Reading, timesteps: int | None) -> None:
+        self._path = model.path
+        self._model = model
         self._reading = reading
         self._timesteps = timesteps
+        self.confirmed = False
         self._builder = LayerBuilder(self._confirm_time)
         glue = Glue(self._builder.select_step)
         self._handlers: dict[str, Handler] = {**glue.handlers, **self._builder.handlers}
-        self._values: dict[str, Value] = dict(constants)
+        self._values: dict[str, Value] = dict(model.constants)
         self._producers: dict[str, Node] = {}
 
-    def graph(self, nodes: Iterable[Node], output: str, name: str) -> Graph:
+    def graph(self) -> Graph:
         """Read all nodes and return the graph."""
-        reading = self._reading
+        model, reading = self._model, self._reading
         batch = reading.shape[reading.axes.index(Axis.BATCH)] if Axis.BATCH in reading.axes else 1
-        tensor = self._builder.tensor(self._input.name, reading.tensor_shape)
-        self._values[self._input.name] = laid_out(tensor, batch, [(axis,) for axis in reading.axes])
-        if not reading.recurrent:
+        tensor = self._builder.tensor(model.input.name, reading.tensor_shape)
+        self._values[model.input.name] = laid_out(tensor, batch, [(axis,) for axis in reading.axes])
+        if not model.recurrent:
             self._confirm_time()
-        self._run(nodes)
-        result, layers = self._builder.finish(self._output(output), output)
+        self._run(model.nodes)
+        result, layers = self._builder.finish(self._output(model.output), model.output)
         if not layers:
-            raise InputError(self._path, f"output {output!r}", "is the input itself", "at least one layer")
-        return Graph(name, tensor, result, layers, source=str(self._path))
+            raise InputError(self._path, f"output {model.output!r}", "is the input itself", "at least one layer")
+        return Graph(model.name, tensor, result, layers, source=str(self._path))
 
     def _confirm_time(self) -> None:
         """The time axis is where it was assumed: is its size known, and the one asked for?"""
-        axes, sizes = self._reading.axes, self._input.sizes
+        self.confirmed = True
+        axes, sizes = self._reading.axes, self._model.input.sizes
         size = sizes[axes.index(Axis.TIME)] if Axis.TIME in axes else 1
         if size is None and self._timesteps is None:
             raise InputError(
-                self._path, f"input {self._input.name!r}", "the number of time steps is open", "timesteps to be given"
+                self._path,
+                f"input {self._model.input.name!r}",
+                "the number of time steps is open",
+                "timesteps to be given",
             )
         if size is not None and self._timesteps not in (None, size):
             raise InputError(self._path, "timesteps", str(self._timesteps), f"{size}, as the model says")
@@ -199,8 +211,6 @@ class _Reader:
                 outputs = self._evaluate(node)
             except RefusedError as error:
                 raise UnsupportedOperatorError(self._path, node.operator, node.name, error.reason) from error
-            except InputOrderError as error:
-                raise _WrongReadingError(node, error.found) from error
             self._producers.update((name, node) for name in node.outputs if name)
             self._values.update((name, value) for name, value in zip(node.outputs, outputs, strict=False) if name)
 

@@ -54,6 +54,7 @@ def open_model(path: str | Path) -> Any:
         raise InputError(path, "", "is no ONNX model, or is damaged (not a protobuf message)", _EXPECTED) from error
     if not model.HasField("graph"):
         raise InputError(path, "", "holds no graph", _EXPECTED)
+    _refuse_broken_text(path, model)
     _refuse_foreign_nodes(path, model)
     try:
         onnx.load_external_data_for_model(model, str(Path(path).parent))
@@ -76,6 +77,21 @@ def open_model(path: str | Path) -> Any:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+def _refuse_broken_text(path: str | Path, model: Any) -> None:
+    """protobuf hands out text that is no UTF-8 as bytes: a damaged name, on which everything later would stumble."""
+    pending = [model]
+    while pending:
+        for field, value in pending.pop().ListFields():
+            if field.type not in (field.TYPE_MESSAGE, field.TYPE_STRING):
+                continue
+            # One message or text, or a container of them.
+            values = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
+            if field.type == field.TYPE_MESSAGE:
+                pending.extend(values)
+            elif not all(isinstance(text, str) for text in values):
+                raise InputError(path, field.full_name, "is damaged (text that is no UTF-8)", _EXPECTED)
 
 
 def _all_nodes(model: Any) -> Iterator[Any]:

@@ -18,7 +18,6 @@ from accelsim.frontend.onnx_values import (
     Axis,
     Constant,
     Handler,
-    InputOrderError,
     Node,
     RefusedError,
     Value,
@@ -104,9 +103,11 @@ class LayerBuilder:
         _check_lstm_form(node, inputs)
         batch_first = node.attribute("layout", 0) == 1
         order = (Axis.BATCH, Axis.TIME) if batch_first else (Axis.TIME, Axis.BATCH)
-        if x.dimensions != x.expected(*order, Axis.FEATURE) or not x.tensor.is_sequence:
+        if not x.tensor.is_sequence:
+            raise RefusedError("its input X is a single time step, not a sequence")
+        if x.dimensions != x.expected(*order, Axis.FEATURE):
             wanted = " x ".join(axis.value for axis in (*order, Axis.FEATURE))
-            raise InputOrderError(f"its input X has axes {x.describe()}, not {wanted}")
+            raise RefusedError(f"its input X has axes {x.describe()}, not {wanted}")
         self._confirm_input()
         recurrent = _weights(inputs, _R, "R")
         units = int(recurrent.shape[-1])

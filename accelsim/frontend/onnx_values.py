@@ -42,14 +42,6 @@ class RefusedError(Exception):
         super().__init__(reason)
 
 
-class InputOrderError(Exception):
-    """The axes assumed for the graph's input do not suit an LSTM; the reader tries another order."""
-
-    def __init__(self, found: str) -> None:
-        self.found = found
-        super().__init__(found)
-
-
 @dataclass(frozen=True)
 class Node:
     """An ONNX node in Python types.
