@@ -1,1 +1,1 @@
-"""accelsim.machine."""
+"""Machines that run programs: `functional` for the bits alone, `reference` cycle by cycle."""

@@ -1,0 +1,137 @@
+"""The values of instructions, compiled: a product, a vector operation, a copy. Addresses are checked by the caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from accelsim import fixedpoint
+from accelsim.isa.opcodes import Activation, Addend, Destination, Requantize, Source, Start
+from accelsim.machine.jit import jit
+
+_saturate = jit(fixedpoint.saturate)
+_requantize_parts = [
+    jit(fixedpoint.wrap32),
+    jit(fixedpoint.saturating_rounding_doubling_high_mul),
+    jit(fixedpoint.rounding_divide_by_pot),
+]
+_wrap32, _high_mul, _divide_by_pot = _requantize_parts
+
+_ZERO, _BIAS, _ACCUMULATE = int(Start.ZERO), int(Start.BIAS), int(Start.ACCUMULATE)
+_NONE, _INT8, _INT16, _INT32 = int(Source.NONE), int(Source.INT8), int(Source.INT16), int(Source.INT32)
+_SCALAR, _CHANNEL, _REAL = int(Requantize.SCALAR), int(Requantize.CHANNEL), int(Requantize.REAL)
+_ADD_INT16, _ADD_INT32 = int(Addend.INT16), int(Addend.INT32)
+_NO_ACTIVATION, _OUT_INT8 = int(Activation.NONE), int(Destination.INT8)
+_LOW16, _HIGH16 = fixedpoint.INT16_MIN, fixedpoint.INT16_MAX
+
+
+@jit
+def multiply_by_quantized_multiplier(x: int, multiplier: int, shift: int) -> int:
+    """`fixedpoint.multiply_by_quantized_multiplier`, from its compiled parts."""
+    left = max(shift, 0)
+    right = max(-shift, 0)
+    return _divide_by_pot(_high_mul(_wrap32(x << left), multiplier), right)
+
+
+@jit
+def round_half_away(x: float) -> int:
+    """float64 to an integer within int32, ties away from zero."""
+    magnitude = min(abs(x), 2147483648.0)
+    whole = np.floor(magnitude)
+    if magnitude - whole >= 0.5:
+        whole += 1.0
+    return int(-whole) if x < 0 else int(whole)
+
+
+@jit
+def matmul(
+    weights: Any, w: int, x8: Any, x: int, sums: Any, s: int, bias: Any, b: int, start: int, rows: int, columns: int,
+    array_rows: int,
+) -> None:  # fmt: skip
+    """``sums[s:s+rows] = start + W @ x``; W in row tiles, indices in elements of each array.
+
+    Parameters
+    ----------
+    weights, x8 : int8 arrays
+    sums, bias : int32 arrays
+    """
+    total = np.empty(array_rows, dtype=np.int32)
+    for first in range(0, rows, array_rows):
+        height = min(array_rows, rows - first)
+        total[:] = 0
+        if start == _BIAS:
+            for row in range(height):
+                total[row] = bias[b + first + row]
+        elif start == _ACCUMULATE:
+            for row in range(height):
+                total[row] = sums[s + first + row]
+        for column in range(columns):
+            value = np.int32(x8[x + column])
+            at = w + first * columns + column * array_rows
+            for row in range(array_rows):
+                total[row] += np.int32(weights[at + row]) * value
+        for row in range(height):
+            sums[s + first + row] = total[row]
+
+
+@jit
+def vector(
+    act8: Any, act16: Any, sums: Any, par8: Any, par16: Any, par32: Any, par_real: Any, tables: Any, length: int,
+    source_type: int, source: int, requantize: int, addend_type: int, addend: int, activation: int, multiply: int,
+    factor: int, shift: int, accumulate: int, term: int, output_requantize: int, destination_type: int,
+    destination: int, parameters: int, offset: int,
+) -> None:  # fmt: skip
+    """A vector instruction's elements `offset` to `offset + length`; addresses are byte addresses of element 0.
+
+    Parameters
+    ----------
+    act8, act16 : int8, int16 views of the activations' memory
+    sums : int32 view of the accumulators
+    par8, par16, par32, par_real : int8, int16, int32, float64 views of the parameters
+    tables : int16[8, 65536]
+    """
+    block = parameters // 4
+    m_source, m_addend, m_output = np.int64(par32[block]), np.int64(par32[block + 1]), np.int64(par32[block + 2])
+    s_source, s_addend, s_output = (
+        np.int64(par8[parameters + 12]), np.int64(par8[parameters + 13]), np.int64(par8[parameters + 14]),
+    )  # fmt: skip
+    zero, low, high = (
+        np.int64(par16[parameters // 2 + 8]), np.int64(par16[parameters // 2 + 9]), np.int64(par16[parameters // 2 + 10]),
+    )  # fmt: skip
+    channels = parameters + 32
+    for index in range(offset, offset + length):
+        value = np.int64(0)
+        if source_type == _INT32:
+            value = np.int64(sums[source // 4 + index])
+        elif source_type == _INT16:
+            value = np.int64(act16[source // 2 + index])
+        elif source_type == _INT8:
+            value = np.int64(act8[source + index])
+        if requantize == _SCALAR:
+            value = multiply_by_quantized_multiplier(value, m_source, s_source)
+        elif requantize == _CHANNEL:
+            at = channels // 4 + 2 * index
+            value = multiply_by_quantized_multiplier(value, np.int64(par32[at]), np.int64(par32[at + 1]))
+        elif requantize == _REAL:
+            value = np.int64(round_half_away(value * par_real[channels // 8 + index]))
+        if addend_type == _ADD_INT16:
+            value += np.int64(act16[addend // 2 + index])
+        elif addend_type == _ADD_INT32:
+            other = multiply_by_quantized_multiplier(np.int64(sums[addend // 4 + index]), m_addend, s_addend)
+            value += _saturate(other, _LOW16, _HIGH16)
+        value = _saturate(value, _LOW16, _HIGH16)
+        if activation != _NO_ACTIVATION:
+            value = np.int64(tables[activation - 1, value + 32768])
+        if multiply:
+            value = _divide_by_pot(value * np.int64(act16[factor // 2 + index]), shift)
+        if accumulate:
+            value = _saturate(value, _LOW16, _HIGH16) + np.int64(act16[term // 2 + index])
+            value = _saturate(value, _LOW16, _HIGH16)
+        if output_requantize:
+            value = multiply_by_quantized_multiplier(value, m_output, s_output)
+        value = _saturate(value + zero, low, high)
+        if destination_type == _OUT_INT8:
+            act8[destination + index] = value
+        else:
+            act16[destination // 2 + index] = value

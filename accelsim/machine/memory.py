@@ -1,0 +1,67 @@
+"""The bytes of a machine: four SRAMs and DRAM, and the host's access to tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.errors import InputError
+from accelsim.isa.opcodes import Memory
+from accelsim.isa.program import HostTensor, Program
+
+DRAM = len(Memory)
+"""Index of DRAM after the SRAMs."""
+
+
+class MemoryImage:
+    """All memories, as int8 arrays padded to whole 8 bytes.
+
+    Parameters
+    ----------
+    program : Program
+    """
+
+    def __init__(self, program: Program) -> None:
+        sram = program.chip.sram
+        self.sizes = [
+            sram.weights.capacity_bytes,
+            sram.activations.capacity_bytes,
+            sram.accumulators.capacity_bytes,
+            sram.parameters.capacity_bytes,
+            dram_bytes(program),
+        ]
+        self.bytes = [np.zeros(-(-size // 8) * 8, dtype=np.int8) for size in self.sizes]
+        self.bytes[DRAM][: self.sizes[DRAM]] = initial_dram(program)
+
+    def write_tensor(self, tensor: HostTensor, values: NDArray[np.int8]) -> None:
+        """The host puts a frame's tensor into DRAM."""
+        self.bytes[DRAM][tensor.address : tensor.end] = values.reshape(-1)
+
+    def read_tensor(self, tensor: HostTensor) -> NDArray[np.int8]:
+        """The host takes a frame's tensor out of DRAM."""
+        return self.bytes[DRAM][tensor.address : tensor.end].reshape(tensor.shape).copy()
+
+
+def dram_bytes(program: Program) -> int:
+    """DRAM that the program can touch: up to the end of its image, tensors and regions."""
+    ends = [program.image_address + len(program.image)]
+    ends += [tensor.end for tensor in (*program.inputs, *program.outputs)]
+    ends += [region.end for region in program.regions if region.memory == "dram"]
+    return max(ends)
+
+
+def initial_dram(program: Program) -> NDArray[np.int8]:
+    """DRAM before a frame: the image, zeros elsewhere."""
+    dram = np.zeros(dram_bytes(program), dtype=np.int8)
+    image = np.frombuffer(program.image, dtype=np.int8)
+    dram[program.image_address : program.image_address + len(image)] = image
+    return dram
+
+
+def check_frames(program: Program, frames: NDArray[np.int8]) -> None:
+    """Raise InputError unless `frames` is int8[N, *shape of the program's input]."""
+    expected = program.inputs[0].shape
+    if frames.dtype != np.int8 or frames.shape[1:] != expected or frames.ndim != len(expected) + 1:
+        raise InputError(
+            program.name, "frames", f"{frames.dtype}{list(frames.shape)}", f"int8[N, {', '.join(map(str, expected))}]"
+        )
