@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from accelsim.errors import InputError
 from accelsim.resources import resource_root
 
 DRAM = "dram"
@@ -272,11 +270,6 @@ def definition() -> Definition:
     InputError
         The file is missing or not TOML.
     """
-    from accelsim.isa.load import parse_definition
+    from accelsim.isa.load import load_definition
 
-    path = resource_root() / "isa" / "isa.toml"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(path, "", str(error), "the instruction set") from None
-    return parse_definition(data, path)
+    return load_definition(resource_root() / "isa" / "isa.toml")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from accelsim.errors import ManyErrors
+from accelsim.errors import InputError, ManyErrors
 from accelsim.isa.checker import Checker
 from accelsim.isa.definition import (
     DRAM,
@@ -25,6 +26,21 @@ _KINDS = ("uint", "int", "semaphore", "flag", "register", "guard")
 _BLOCK_TYPES = {"int8": 1, "int16": 2, "int32": 4}
 _MODIFIERS = ("bytes", "whole_tiles")
 _MAX_OFFSET_BITS = 32
+
+
+def load_definition(path: Path) -> Definition:
+    """The instruction set of a TOML file.
+
+    Raises
+    ------
+    InputError
+        The file is missing or not TOML; or as `parse_definition`.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, "", str(error), "an instruction set") from None
+    return parse_definition(data, path)
 
 
 def parse_definition(data: Mapping[str, Any], where: str | Path) -> Definition:
