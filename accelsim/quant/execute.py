@@ -94,7 +94,7 @@ def matrix_product(x: Int8Array, weights: Int8Array, bias: NDArray[np.int32]) ->
     """
     exact = np.float32 if weights.shape[-1] <= _FLOAT32_EXACT_COLUMNS else np.float64
     flat = x.reshape(-1, x.shape[-1]).astype(exact) @ weights.T.astype(exact)
-    accumulator = flat.astype(np.int64).reshape(*x.shape[:-1], -1)
+    accumulator = flat.astype(np.int64).reshape(*x.shape[:-1], len(weights))
     return np.asarray(fixedpoint.wrap32(accumulator + bias))
 
 
