@@ -253,11 +253,18 @@ class KlObserver(HistogramObserver):
     bins that were not empty. The threshold with the smallest Kullback-Leibler divergence sum P log(P / Q) wins,
     the larger one of equals. Values of both signs have 128 levels a side, of one sign 256.
 
+    Fewer than `FEWEST_VALUES` values leave most bins with none or one, and any such histogram survives merging
+    unharmed: the divergence then favours absurdly small thresholds. All the values seen are covered instead.
+
     Source: S. Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017.
     """
 
+    FEWEST_VALUES = 4 * HISTOGRAM_BINS
+
     def range(self) -> Range:
         """The values seen, cut at the threshold."""
+        if self.counts.sum() < self.FEWEST_VALUES:
+            return Range(self.minimum, self.maximum)
         magnitudes = self.counts[HISTOGRAM_BINS:] + self.counts[HISTOGRAM_BINS - 1 :: -1]
         one_sided = self.minimum == 0.0 or self.maximum == 0.0
         levels = 256 if one_sided else 128

@@ -229,7 +229,7 @@ def weight_scale(weights: FloatArray, bias: FloatArray, operand_scale: float) ->
         # Any scale will do; this one makes the requantization factor 1.
         return float(np.float32(min(max(GATE_SCALE / operand_scale, SMALLEST_SCALE), 1.0)))
     needed = max(symmetric_scale(largest) if largest > 0.0 else 0.0, for_bias, SMALLEST_SCALE)
-    return float(np.float32(needed)) if needed <= np.finfo(np.float32).max else math.inf
+    return float(np.float32(needed)) if needed <= float(np.finfo(np.float32).max) else math.inf
 
 
 def quantize_weights(weights: FloatArray, scale: NDArray[np.float64] | float) -> Int8Array:
