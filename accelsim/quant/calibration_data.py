@@ -192,8 +192,8 @@ def _read_npy(path: Path, field: str, stream: IO[bytes], size: int) -> NDArray[A
                 path, field, f"{held:,} bytes of values", f"{count * dtype.itemsize:,} for {dtype} {_text(shape)}"
             )
         data = bytearray(stream.read(held))
-        if stream.read(1) or len(data) != held:
-            raise InputError(path, field, "another number of bytes than the file's own directory says")
+        if len(data) != held:
+            raise InputError(path, field, f"{len(data):,} bytes of values", f"{held:,}, as the file's directory says")
         array = np.frombuffer(data, dtype=dtype)
         return array.reshape(shape, order="F" if fortran_order else "C")
     except InputError:

@@ -207,6 +207,18 @@ def test_npz_whose_directory_lies_about_the_size(tmp_path: Path) -> None:
     refused(tmp_path / "a.npz", "features: 472 bytes of values", "480 for float32 [6, 5, 4]")
 
 
+def test_npz_whose_array_ends_before_its_size(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", npy_bytes()[:-8])
+    data = bytearray(stream.getvalue())
+    # The uncompressed size in the central directory, which no checksum covers.
+    at = data.index(b"PK\x01\x02") + 24
+    data[at : at + 4] = len(npy_bytes()).to_bytes(4, "little")
+    (tmp_path / "a.npz").write_bytes(data)
+    refused(tmp_path / "a.npz", "features: 472 bytes of values; expected 480, as the file's directory says")
+
+
 NPZ, NPY = npz_bytes(), npy_bytes()
 fuzz = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
