@@ -182,9 +182,9 @@ class _Reader:
         batch = reading.shape[reading.axes.index(Axis.BATCH)] if Axis.BATCH in reading.axes else 1
         tensor = self._builder.tensor(model.input.name, reading.tensor_shape)
         self._values[model.input.name] = laid_out(tensor, batch, [(axis,) for axis in reading.axes])
-        if not model.recurrent:
-            self._confirm_time()
         self._run(model.nodes)
+        if not self.confirmed:
+            self._confirm_time()
         result, layers = self._builder.finish(self._output(model.output), model.output)
         if not layers:
             raise InputError(self._path, f"output {model.output!r}", "is the input itself", "at least one layer")
@@ -227,10 +227,8 @@ class _Reader:
             return [Constant(array, name) for array, name in zip(fold(node, arrays), node.outputs, strict=False)]
         handler = self._handlers.get(node.operator)
         if handler is None:
-            known = ", ".join(sorted(self._handlers))
-            if node.operator in FOLDED_OPERATORS:
-                raise RefusedError(f"it may compute shapes only; on activations: {known}")
-            raise RefusedError(f"unknown; known on activations: {known}")
+            reason = "it may compute shapes only" if node.operator in FOLDED_OPERATORS else "no layer of this kind"
+            raise RefusedError(f"{reason}; on activations there are {', '.join(sorted(self._handlers))}")
         return handler(node, inputs)
 
     def _branch(self, node: Node, inputs: list[Value | None]) -> list[Value]:
