@@ -1,0 +1,163 @@
+"""What the units share: clock, memories, semaphores, queues, arbiter, books."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from accelsim.isa.opcodes import SEMAPHORES, Unit
+from accelsim.isa.program import Program
+from accelsim.machine.memory import DRAM, MemoryImage
+from accelsim.machine.reference.arbiter import Arbiter
+from accelsim.machine.reference.clock import UPDATE, Tokens, call_at
+from accelsim.machine.reference.hazards import HazardChecker
+from accelsim.timing.beats import Beat, BeatTable
+from accelsim.timing.record import EVENT, Accountant, Counters, Reason
+from accelsim.timing.rules import reserve_bus, visible_after_completion, visible_after_hop
+from accelsim.timing.stream import Operation
+
+Row = NDArray[np.void]
+
+
+@dataclass(slots=True)
+class Job:
+    """An operation in a queue or in a unit, with its books.
+
+    Parameters
+    ----------
+    operation : Operation
+    layer : int
+        -1 for none.
+    event : EVENT record
+    """
+
+    operation: Operation
+    layer: int
+    event: Row
+
+    def tokens(self, kind: str, each: bool) -> list[int]:
+        """Semaphores it waits for or signals (`wait`, `signal`), as a whole or element by element."""
+        fields = self.operation.fields
+        numbers = [(fields[f"{kind}{slot}"], fields[f"{kind}{slot}_each"]) for slot in range(3)]
+        return [number for number, flag in numbers if number and bool(flag) == each]
+
+
+class Queue:
+    """A unit's instruction queue: places and entries are tokens."""
+
+    def __init__(self, env: simpy.Environment, name: str, depth: int) -> None:
+        self.places = Tokens(env, f"a place in the {name} queue", depth)
+        self.filled = Tokens(env, "an instruction")
+        self.jobs: deque[Job] = deque()
+
+
+class Context:
+    """One run of a program.
+
+    Parameters
+    ----------
+    program : Program
+    memory : MemoryImage
+        With the frame's input written.
+    keep_events : bool
+    checker : HazardChecker, optional
+    """
+
+    def __init__(
+        self, program: Program, memory: MemoryImage, keep_events: bool, checker: HazardChecker | None
+    ) -> None:
+        self.program, self.chip, self.memory, self.checker = program, program.chip, memory, checker
+        self.env = simpy.Environment()
+        self.arbiter = Arbiter(self.env)
+        self.beats = BeatTable(self.chip)
+        self.semaphores = [Tokens(self.env, f"semaphore s{number}") for number in range(SEMAPHORES)]
+        depth = self.chip.sequencer
+        self.queues = {
+            Unit.LOAD: Queue(self.env, "load", depth.load_queue_depth),
+            Unit.MATRIX: Queue(self.env, "matrix", depth.matrix_queue_depth),
+            Unit.VECTOR: Queue(self.env, "vector", depth.vector_queue_depth),
+            Unit.STORE: Queue(self.env, "store", depth.store_queue_depth),
+        }
+        self.counters = Counters(len(program.layers))
+        self.accountant = Accountant(self.counters)
+        self.events: list[Row] | None = [] if keep_events else None
+        self.waiting: dict[Unit, str] = {}
+        self.pending = 0
+        self.last_done = 0
+        self.halted = False
+        self._bus_free = 0
+        self._rate = self.chip.dram.rate
+
+    @property
+    def now(self) -> int:
+        """The present cycle."""
+        return int(self.env.now)
+
+    def job(self, operation: Operation) -> Job:
+        """Books for a newly dispatched operation."""
+        layer = self.program.layer_indices[operation.index]
+        event = np.zeros((), dtype=EVENT)
+        event["unit"], event["index"], event["layer"] = operation.unit, operation.index, layer
+        event["dispatched"] = self.now
+        return Job(operation, layer, event)
+
+    def state(self, unit: Unit, reason: Reason, job: Job | None = None) -> None:
+        """Book the unit's state from this cycle on."""
+        self.accountant.state(self.now, unit, reason, job.layer if job else -1)
+
+    def wait_on(self, job: Job, reason: Reason, cycles: int) -> None:
+        """Book cycles an operation has waited."""
+        name = reason.name.lower()
+        job.event[name] += cycles
+
+    def touch(self, job: Job, beat: Beat) -> None:
+        """Book a beat's bytes, and have its reads checked."""
+        for accesses, direction in ((beat.reads, 0), (beat.writes, 1)):
+            for memory, _, size in accesses:
+                self.counters.bytes[job.layer, memory, direction] += size
+        if self.checker:
+            for memory, address, size in beat.reads:
+                self.checker.read(job.operation, memory, address, size, self.now)
+
+    def store(self, job: Job, memory: int, address: int, values: NDArray[np.int8], written: int) -> None:
+        """Have values written at the end of cycle `written`."""
+
+        def write() -> None:
+            self.memory.bytes[memory][address : address + values.size] = values
+            if self.checker:
+                self.checker.wrote(job.operation, memory, address, values.size)
+
+        call_at(self.env, written + 1, UPDATE, write)
+
+    def give_elements(self, job: Job, count: int, produced: int) -> None:
+        """Signal elements whose result is written in cycle `produced`, to those who take them one by one."""
+        if count:
+            visible = visible_after_hop(produced, self.chip.chaining.hop_cycles)
+            for number in job.tokens("signal", each=True):
+                self.semaphores[number].give(count, visible)
+
+    def complete(self, job: Job, done: int) -> None:
+        """The operation's last result is written in cycle `done`: signal, and close its books."""
+        visible = visible_after_completion(done, self.chip.sequencer.semaphore_cycles)
+        for number in job.tokens("signal", each=False):
+            self.semaphores[number].give(1, visible)
+        job.event["done"] = done
+        self.last_done = max(self.last_done, done)
+
+        def close() -> None:
+            self.pending -= 1
+            if self.events is not None:
+                self.events.append(job.event)
+
+        call_at(self.env, done + 1, UPDATE, close)
+
+    def bus(self, size: int, is_write: bool, layer: int) -> int:
+        """Reserve the DRAM bus from this cycle on; the bus time at which it is free again."""
+        self._bus_free = reserve_bus(self._bus_free, self.now, size, self._rate.numerator, self._rate.denominator)
+        self.counters.bytes[layer, DRAM, int(is_write)] += size
+        self.counters.transfer(-(-self._bus_free // self._rate.numerator) - 1, size, is_write)
+        return self._bus_free

@@ -1,0 +1,109 @@
+"""One frame on the reference engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.errors import DeadlockError, HazardError
+from accelsim.isa.opcodes import Unit
+from accelsim.isa.program import Program
+from accelsim.machine.memory import MemoryImage, check_frames
+from accelsim.machine.reference.compute import ComputeUnit
+from accelsim.machine.reference.context import Context
+from accelsim.machine.reference.dma import LoadDma, StoreDma
+from accelsim.machine.reference.hazards import HazardChecker
+from accelsim.machine.reference.sequencer import sequencer
+from accelsim.machine.reference.values import MatrixDatapath, VectorDatapath
+from accelsim.timing.record import EVENT, Counters
+
+
+@dataclass(frozen=True)
+class ReferenceRun:
+    """What a run gives.
+
+    Parameters
+    ----------
+    output : int8[*output shape]
+    counters : Counters
+    events : EVENT[operations] or None
+        In order of completion; kept on request.
+    memory : MemoryImage
+        As the run left it.
+    """
+
+    output: NDArray[np.int8]
+    counters: Counters
+    events: NDArray[np.void] | None
+    memory: MemoryImage
+
+
+def run_reference(
+    program: Program,
+    frame: NDArray[np.int8],
+    *,
+    keep_events: bool = False,
+    check_hazards: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> ReferenceRun:
+    """Run one frame, cycle by cycle.
+
+    Parameters
+    ----------
+    program : Program
+    frame : int8[*input shape]
+    keep_events : bool
+        Keep an event for each operation; memory then grows with the length of the run.
+    check_hazards : bool
+        Check that every read sees what program order says.
+    progress : callable, optional
+        Called with the cycle from time to time.
+
+    Raises
+    ------
+    DeadlockError
+        Every unit waits; says what for.
+    HazardError
+        With `check_hazards`: reads that no semaphore orders.
+    InputError
+        The frame's shape or type is not the program's.
+    """
+    check_frames(program, frame[None])
+    memory = MemoryImage(program)
+    memory.write_tensor(program.inputs[0], frame)
+    checker = HazardChecker(program, memory.sizes) if check_hazards else None
+    context = Context(program, memory, keep_events, checker)
+    _start(context)
+    if progress is None:
+        context.env.run()
+    else:
+        while context.env.peek() != float("inf"):
+            context.env.run(until=context.env.peek() + 4096)
+            progress(int(context.env.now))
+    if context.pending or not context.halted:
+        waiting = [f"{unit.name.lower()}: {text}" for unit, text in sorted(context.waiting.items())]
+        raise DeadlockError(program.name, context.last_done, waiting or ["nothing is dispatched"])
+    context.accountant.finish(context.last_done + 1)
+    if checker and checker.count:
+        raise HazardError(program.name, checker.found, checker.count)
+    events = None if context.events is None else np.array(context.events, dtype=EVENT)
+    return ReferenceRun(memory.read_tensor(program.outputs[0]), context.counters, events, memory)
+
+
+def _start(context: Context) -> None:
+    chip = context.chip
+    load, store = LoadDma(context), StoreDma(context)
+    matrix = ComputeUnit(context, Unit.MATRIX, chip.mac.latency_cycles, MatrixDatapath(context))
+    vector = ComputeUnit(context, Unit.VECTOR, chip.vector.latency_cycles, VectorDatapath(context))
+    for process in (
+        matrix.process(),
+        vector.process(),
+        store.process(),
+        load.requests(),
+        load.landings(),
+        sequencer(context),
+    ):
+        context.env.process(process)

@@ -1,0 +1,203 @@
+"""What each instruction does beat by beat: accesses, elements taken and given. Static costs as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accelsim.chip import Chip
+from accelsim.isa.opcodes import PARAM_BYTES, Addend, Destination, Memory, Requantize, Source, Start
+from accelsim.timing.rules import Access, Pass, burst_bytes_at, split_into_passes
+from accelsim.timing.stream import Operation
+
+_WEIGHTS, _ACTIVATIONS = int(Memory.WEIGHTS), int(Memory.ACTIVATIONS)
+_ACCUMULATORS, _PARAMETERS = int(Memory.ACCUMULATORS), int(Memory.PARAMETERS)
+_SOURCES = {
+    int(Source.INT8): (_ACTIVATIONS, 1),
+    int(Source.INT16): (_ACTIVATIONS, 2),
+    int(Source.INT32): (_ACCUMULATORS, 4),
+}
+_ADDENDS = {int(Addend.INT16): (_ACTIVATIONS, 2), int(Addend.INT32): (_ACCUMULATORS, 4)}
+_DESTINATION_BYTES = {int(Destination.INT8): 1, int(Destination.INT16): 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a unit does at a time.
+
+    Parameters
+    ----------
+    passes : tuple of Pass
+        Banks it occupies, cycle by cycle.
+    reads, writes : tuple of Access
+        (memory, first byte, bytes).
+    takes : int
+        Elements taken from each semaphore waited for with `each`.
+    gives : int
+        Elements given to each semaphore signalled with `each`, when the beat's result is written.
+    first, size : int
+        The elements it works on: rows of a product, elements of a vector.
+    column, columns : int
+        The inputs a product's beat sums.
+    """
+
+    passes: tuple[Pass, ...]
+    reads: tuple[Access, ...]
+    writes: tuple[Access, ...]
+    takes: int = 0
+    gives: int = 0
+    first: int = 0
+    size: int = 0
+    column: int = 0
+    columns: int = 0
+
+
+class BeatTable:
+    """The beats of a chip's instructions; equal executions share them.
+
+    Parameters
+    ----------
+    chip : Chip
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        srams = (chip.sram.weights, chip.sram.activations, chip.sram.accumulators, chip.sram.parameters)
+        self.banks = [sram.banks for sram in srams]
+        self.word_bytes = [sram.word_bytes for sram in srams]
+        self._known: dict[tuple[int, tuple[int, ...]], tuple[Beat, ...]] = {}
+
+    def of(self, operation: Operation) -> tuple[Beat, ...]:
+        """The beats of a product, a vector instruction or a sync, in order."""
+        key = operation.index, tuple(operation.addresses.values())
+        beats = self._known.get(key)
+        if beats is None:
+            if operation.name == "matmul":
+                beats = self._matmul(operation)
+            elif operation.name == "vector":
+                beats = self._vector(operation)
+            else:
+                beats = (self.beat((), (), takes=1, gives=1),)
+            self._known[key] = beats
+        return beats
+
+    def beat(self, reads: tuple[Access, ...], writes: tuple[Access, ...], **values: int) -> Beat:
+        """A beat with these accesses."""
+        return Beat(split_into_passes((*reads, *writes), self.banks, self.word_bytes), reads, writes, **values)
+
+    def _matmul(self, operation: Operation) -> tuple[Beat, ...]:
+        """Row tile after row tile, in each the inputs from first to last; the sums are written once a row tile.
+
+        Elements are taken while the first row tile goes over the inputs, and given as a row tile's sums are written.
+        """
+        fields, at = operation.fields, operation.addresses
+        height, width = self.chip.mac.rows, self.chip.mac.columns
+        rows, columns = fields["rows"], fields["columns"]
+        beats = []
+        for first in range(0, rows, height):
+            size = min(height, rows - first)
+            sums = (_ACCUMULATORS, at["accumulators"] + 4 * first, 4 * size)
+            for column in range(0, columns, width):
+                count = min(width, columns - column)
+                reads: list[Access] = [
+                    (_WEIGHTS, at["weights"] + first * columns + column * height, height * count),
+                    (_ACTIVATIONS, at["input"] + column, count),
+                ]
+                if column == 0 and fields["start"] == Start.BIAS:
+                    reads.append((_PARAMETERS, at["bias"] + 4 * first, 4 * size))
+                elif column == 0 and fields["start"] == Start.ACCUMULATE:
+                    reads.append(sums)
+                last = column + width >= columns
+                beats.append(
+                    self.beat(
+                        tuple(reads),
+                        (sums,) if last else (),
+                        takes=count if first == 0 else 0,
+                        gives=size if last else 0,
+                        first=first,
+                        size=size,
+                        column=column,
+                        columns=count,
+                    )
+                )
+        return tuple(beats)
+
+    def _vector(self, operation: Operation) -> tuple[Beat, ...]:
+        """One beat for as many elements as there are lanes; the first also reads the parameter block."""
+        fields, at = operation.fields, operation.addresses
+        lanes = self.chip.vector.lanes
+        beats = []
+        for first in range(0, fields["length"], lanes):
+            size = min(lanes, fields["length"] - first)
+            reads: list[Access] = []
+            if fields["source_type"] in _SOURCES:
+                memory, width = _SOURCES[fields["source_type"]]
+                reads.append((memory, at["source"] + width * first, width * size))
+            if fields["addend_type"] in _ADDENDS:
+                memory, width = _ADDENDS[fields["addend_type"]]
+                reads.append((memory, at["addend"] + width * first, width * size))
+            if fields["multiply"]:
+                reads.append((_ACTIVATIONS, at["factor"] + 2 * first, 2 * size))
+            if fields["accumulate"]:
+                reads.append((_ACTIVATIONS, at["term"] + 2 * first, 2 * size))
+            if first == 0:
+                reads.append((_PARAMETERS, at["parameters"], PARAM_BYTES))
+            if fields["requantize"] in (Requantize.CHANNEL, Requantize.REAL):
+                reads.append((_PARAMETERS, at["parameters"] + PARAM_BYTES + 8 * first, 8 * size))
+            width = _DESTINATION_BYTES[fields["destination_type"]]
+            write = (_ACTIVATIONS, at["destination"] + width * first, width * size)
+            beats.append(self.beat(tuple(reads), (write,), takes=size, gives=size, first=first, size=size))
+        return tuple(beats)
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """One DRAM request of a transfer.
+
+    Parameters
+    ----------
+    dram, sram : int
+        First byte on either side.
+    size : int
+    beats : tuple of Beat
+        The SRAM side, at most the DMA's width each.
+    first_of_row, last_of_row, last : bool
+        Where it stands in its transfer.
+    """
+
+    dram: int
+    sram: int
+    size: int
+    beats: tuple[Beat, ...]
+    first_of_row: bool
+    last_of_row: bool
+    last: bool
+
+
+def bursts(operation: Operation, table: BeatTable) -> list[Burst]:
+    """A load's or store's requests in order: rows cut at multiples of the burst size."""
+    fields, at, chip = operation.fields, operation.addresses, table.chip
+    load = operation.name == "load"
+    outside, inside = ("source", "destination") if load else ("destination", "source")
+    memory, width = fields["memory"], chip.dma.sram_bytes_per_cycle
+    result = []
+    for row in range(fields["rows"]):
+        dram = at[outside] + row * fields[f"{outside}_pitch"]
+        sram = at[inside] + row * fields[f"{inside}_pitch"]
+        left = fields["row_bytes"]
+        while left:
+            size = burst_bytes_at(dram, left, chip.dram.burst_bytes)
+            pieces = [(memory, sram + start, min(width, size - start)) for start in range(0, size, width)]
+            beats = tuple(table.beat((), (piece,)) if load else table.beat((piece,), ()) for piece in pieces)
+            result.append(
+                Burst(
+                    dram,
+                    sram,
+                    size,
+                    beats,
+                    first_of_row=left == fields["row_bytes"],
+                    last_of_row=left == size,
+                    last=left == size and row == fields["rows"] - 1,
+                )
+            )
+            dram, sram, left = dram + size, sram + size, left - size
+    return result

@@ -1,0 +1,198 @@
+"""What an engine writes down about a run: counters always, an event an operation on request.
+
+Counters have a fixed size whatever the length of the run. All statistics of a report derive from these; no unit keeps
+figures of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.isa.opcodes import Memory, Unit
+
+MEMORY_NAMES = (*(memory.name.lower() for memory in Memory), "dram")
+"""Order of the memory axis of `Counters.bytes`."""
+BANDWIDTH_BINS = 512
+"""Number of time bins of the DRAM traffic; their width doubles as the run gets longer."""
+
+
+class Reason(IntEnum):
+    """What a unit does in a cycle. Its cycles over all reasons are the run's cycles."""
+
+    BUSY = 0
+    """A beat is issued."""
+    SEMAPHORE = 1
+    """An instruction waits for a semaphore."""
+    DEPENDENCY = 2
+    """A chained instruction waits for the next element."""
+    BANK = 3
+    """Another unit has the bank."""
+    DRAM = 4
+    """A DMA waits for the DRAM."""
+    QUEUE = 5
+    """The sequencer waits for a place in a unit's queue."""
+    IDLE = 6
+    """There is no instruction."""
+
+
+class Cause(IntEnum):
+    """What a cycle of the run is spent on; every cycle has one cause and one layer.
+
+    The first that holds: a product's beat, a vector beat, a refused beat, results on their way through a pipeline,
+    a transfer from or to DRAM, and otherwise the sequencer.
+    """
+
+    MATRIX = 0
+    VECTOR = 1
+    BANK = 2
+    LATENCY = 3
+    DRAM = 4
+    SEQUENCER = 5
+
+
+EVENT = np.dtype(
+    [
+        ("unit", "u1"),
+        ("index", "i4"),
+        ("layer", "i2"),
+        ("dispatched", "i8"),
+        ("started", "i8"),
+        ("issued", "i8"),
+        ("done", "i8"),
+        ("busy", "i8"),
+        ("semaphore", "i8"),
+        ("dependency", "i8"),
+        ("bank", "i8"),
+        ("dram", "i8"),
+    ]
+)
+"""One operation: `Unit`, instruction, layer (-1 for none); the cycles of its dispatch, first beat, last beat and of its
+last result; cycles it was issuing, and waiting by reason."""
+
+
+@dataclass
+class Counters:
+    """Totals of a run; the layer axis has one more entry at its end, for instructions of no layer.
+
+    Parameters
+    ----------
+    layers : int
+    cycles : int
+        Length of the run.
+    units : int64[5, layers + 1, 7]
+        Cycles of each `Unit`, by layer and `Reason`.
+    causes : int64[layers + 1, 6]
+        Cycles of the run by layer and `Cause`; their sum is `cycles`.
+    bytes : int64[layers + 1, 5, 2]
+        Bytes read and written, of each of `MEMORY_NAMES`.
+    elements : int64[layers + 1]
+        Elements through the vector unit.
+    macs : int64[layers + 1]
+        Multiply-accumulates with real operands, padding apart.
+    operations : int64[5]
+        Instructions executed, by unit.
+    traffic : int64[2, BANDWIDTH_BINS]
+        Bytes read from and written to DRAM, by time.
+    bin_cycles : int
+        Width of a bin of `traffic`.
+    """
+
+    layers: int
+    cycles: int = 0
+    bin_cycles: int = 1
+    units: NDArray[np.int64] = field(init=False)
+    causes: NDArray[np.int64] = field(init=False)
+    bytes: NDArray[np.int64] = field(init=False)
+    elements: NDArray[np.int64] = field(init=False)
+    macs: NDArray[np.int64] = field(init=False)
+    operations: NDArray[np.int64] = field(init=False)
+    traffic: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = self.layers + 1
+        self.units = np.zeros((len(Unit), rows, len(Reason)), dtype=np.int64)
+        self.causes = np.zeros((rows, len(Cause)), dtype=np.int64)
+        self.bytes = np.zeros((rows, len(MEMORY_NAMES), 2), dtype=np.int64)
+        self.elements = np.zeros(rows, dtype=np.int64)
+        self.macs = np.zeros(rows, dtype=np.int64)
+        self.operations = np.zeros(len(Unit), dtype=np.int64)
+        self.traffic = np.zeros((2, BANDWIDTH_BINS), dtype=np.int64)
+
+    def transfer(self, cycle: int, size: int, is_write: bool) -> None:
+        """Bytes that pass the DRAM bus in a cycle."""
+        while cycle // self.bin_cycles >= BANDWIDTH_BINS:
+            pairs = self.traffic.reshape(2, BANDWIDTH_BINS // 2, 2).sum(axis=2)
+            self.traffic[:] = 0
+            self.traffic[:, : BANDWIDTH_BINS // 2] = pairs
+            self.bin_cycles *= 2
+        self.traffic[int(is_write), cycle // self.bin_cycles] += size
+
+
+class Accountant:
+    """Adds up how long each unit is in which state, and what each cycle of the run is spent on.
+
+    Parameters
+    ----------
+    counters : Counters
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self.counters = counters
+        self._since = 0
+        self._states: list[tuple[Reason, int]] = [(Reason.IDLE, -1)] * len(Unit)
+        self._in_flight: list[int] = []
+
+    def state(self, now: int, unit: int, reason: Reason, layer: int) -> None:
+        """From cycle `now` on, the unit is in this state, for this layer (-1: none)."""
+        self._add_up(now)
+        self._states[unit] = reason, layer
+
+    def reason(self, unit: int) -> Reason:
+        """The unit's present state."""
+        return self._states[unit][0]
+
+    def issued(self, now: int, layer: int) -> None:
+        """From `now` on, a result of this layer is under way."""
+        self._add_up(now)
+        self._in_flight.append(layer)
+
+    def arrived(self, now: int, layer: int) -> None:
+        """From `now` on, it is there."""
+        self._add_up(now)
+        self._in_flight.remove(layer)
+
+    def finish(self, cycles: int) -> None:
+        """The run has taken `cycles` cycles."""
+        self._add_up(cycles)
+        self.counters.cycles = cycles
+
+    def _add_up(self, now: int) -> None:
+        duration = now - self._since
+        if duration <= 0:
+            return
+        self._since = now
+        for unit, (reason, layer) in enumerate(self._states):
+            self.counters.units[unit, layer, reason] += duration
+        cause, layer = self._cause()
+        self.counters.causes[layer, cause] += duration
+
+    def _cause(self) -> tuple[Cause, int]:
+        for unit, cause in ((Unit.MATRIX, Cause.MATRIX), (Unit.VECTOR, Cause.VECTOR)):
+            reason, layer = self._states[unit]
+            if reason == Reason.BUSY:
+                return cause, layer
+        for unit in (Unit.MATRIX, Unit.VECTOR):
+            reason, layer = self._states[unit]
+            if reason == Reason.BANK:
+                return Cause.BANK, layer
+        if self._in_flight:
+            return Cause.LATENCY, self._in_flight[-1]
+        for unit in (Unit.LOAD, Unit.STORE):
+            reason, layer = self._states[unit]
+            if reason in (Reason.BUSY, Reason.DRAM, Reason.BANK):
+                return Cause.DRAM, layer
+        return Cause.SEQUENCER, -1
