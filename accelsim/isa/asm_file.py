@@ -128,7 +128,7 @@ def assemble_program(text: str, where: str | Path) -> Program:
         Names the line and the token that is wrong; or what the program's static checks find.
     """
     program = _Reader(text, Path(where)).read()
-    program.validate()
+    program.validate(where)
     return program
 
 

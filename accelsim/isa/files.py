@@ -75,5 +75,5 @@ def read_program(cfg_path: str | Path, weight_path: str | Path | None = None) ->
         reason = f"{expected.sha256}, as {cfg.name} says: the weights of another program?"
         raise InputError(weights, "SHA-256", f"found {found}", reason)
     program = replace(program, image=image)
-    program.validate()
+    program.validate(cfg)
     return program

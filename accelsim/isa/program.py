@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from accelsim.chip import Chip
 from accelsim.isa.codec import Instruction, decode
@@ -162,8 +163,13 @@ class Program:
         layer = self.layer_indices[index]
         return None if layer < 0 else self.layers[layer]
 
-    def validate(self) -> None:
+    def validate(self, where: str | Path = "") -> None:
         """Check all that can be known without running: see `validate.check_program`.
+
+        Parameters
+        ----------
+        where : str or Path
+            Names the program in messages; its own name where left out.
 
         Raises
         ------
@@ -172,4 +178,4 @@ class Program:
         """
         from accelsim.isa.validate import check_program
 
-        check_program(self)
+        check_program(self, where or self.name)

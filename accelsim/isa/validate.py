@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from accelsim.chip import Chip
 from accelsim.errors import CapacityError, DecodeError, InputError, ManyErrors
@@ -14,8 +15,14 @@ from accelsim.isa.hazard import accesses
 from accelsim.isa.program import HostTensor, Program, Region
 
 
-def check_program(program: Program) -> None:
+def check_program(program: Program, where: str | Path) -> None:
     """Check a program against the instruction set, its chip and itself.
+
+    Parameters
+    ----------
+    program : Program
+    where : str or Path
+        Names it in messages.
 
     Loops nest and end inside the program, which ends with its only halt; semaphores are within the chip's number;
     addresses without a register lie inside their memories; regions lie inside theirs and are disjoint; host tensors
@@ -26,7 +33,7 @@ def check_program(program: Program) -> None:
     InputError
         What is wrong; as `ManyErrors` where it is more than one thing.
     """
-    errors = list(_faults(program))
+    errors = list(_faults(program, where))
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -41,11 +48,11 @@ def memory_bytes(chip: Chip, memory: str) -> int:
     return size
 
 
-def _faults(program: Program) -> Iterator[InputError]:
-    yield from _names(program)
+def _faults(program: Program, where: str | Path) -> Iterator[InputError]:
+    yield from _names(program, where)
     rules = definition()
     if program.isa_version != rules.version:
-        yield InputError(program.name, "isa version", f"found {program.isa_version}", str(rules.version))
+        yield InputError(where, "isa version", f"found {program.isa_version}", str(rules.version))
         return
     words = program.chip.sequencer.instruction_memory_words
     if len(program.words) > words:
@@ -55,15 +62,15 @@ def _faults(program: Program) -> Iterator[InputError]:
     except DecodeError as error:
         yield error
         return
-    yield from _control(program.name, instructions)
+    yield from _control(instructions, where)
     for index, instruction in enumerate(instructions):
-        yield from _instruction(program, index, instruction)
-    yield from _regions(program)
-    yield from _tensors(program)
-    yield from _layers(program)
+        yield from _instruction(program, index, instruction, where)
+    yield from _regions(program, where)
+    yield from _tensors(program, where)
+    yield from _layers(program, where)
 
 
-def _names(program: Program) -> Iterator[InputError]:
+def _names(program: Program, where: str | Path) -> Iterator[InputError]:
     groups = {
         "region": [region.name for region in program.regions],
         "input": [tensor.name for tensor in program.inputs],
@@ -72,14 +79,14 @@ def _names(program: Program) -> Iterator[InputError]:
     }
     for kind, names in groups.items():
         for name in sorted({name for name in names if names.count(name) > 1}):
-            yield InputError(program.name, f"{kind} {name!r}", "two have this name")
+            yield InputError(where, f"{kind} {name!r}", "two have this name")
     texts = [program.name, program.schedule, *(layer.kind for layer in program.layers)]
     for text in (*texts, *(name for names in groups.values() for name in names)):
         if not text or any(0xD800 <= ord(letter) < 0xE000 for letter in text):
-            yield InputError(ascii(program.name), "name", f"found {text!a}", "text that UTF-8 can hold")
+            yield InputError(ascii(str(where)), "name", f"found {text!a}", "text that UTF-8 can hold")
 
 
-def _control(where: str, instructions: Sequence[Instruction]) -> Iterator[InputError]:
+def _control(instructions: Sequence[Instruction], where: str | Path) -> Iterator[InputError]:
     halts = [index for index, instruction in enumerate(instructions) if instruction.name == "halt"]
     if halts != [len(instructions) - 1] or instructions[-1].fields["guard"]:
         yield InputError(where, "instructions", f"halt at {halts}", "one unguarded halt, at the end")
@@ -99,61 +106,61 @@ def _control(where: str, instructions: Sequence[Instruction]) -> Iterator[InputE
             yield InputError(where, f"instruction {index}", f"{len(ends)} nested loops", expected)
 
 
-def _instruction(program: Program, index: int, instruction: Instruction) -> Iterator[InputError]:
-    where = f"instruction {index} ({instruction.name})"
+def _instruction(program: Program, index: int, instruction: Instruction, where: str | Path) -> Iterator[InputError]:
+    place = f"instruction {index} ({instruction.name})"
     semaphores = program.chip.sequencer.semaphores
     form = instruction.format
     for field in form.fields:
         if field.kind == "semaphore" and instruction.fields[field.name] >= semaphores:
             found = f"{field.name} is s{instruction.fields[field.name]}"
-            yield InputError(program.name, where, found, f"chip {program.chip.name} has s1 to s{semaphores - 1}")
+            yield InputError(where, place, found, f"chip {program.chip.name} has s1 to s{semaphores - 1}")
     offsets = {operand.name: instruction.fields[operand.offset.name] for operand in form.operands}
     registers = {operand.name: instruction.fields[operand.register.name] for operand in form.operands}
     for access in accesses(instruction, offsets, program.chip.mac.rows):
         size = memory_bytes(program.chip, access.memory)
         if registers[access.operand] == 0 and access.end > size:
             found = f"{access.operand} reaches byte {access.end - 1} of {access.memory}"
-            yield InputError(program.name, where, found, f"at most {size - 1}")
+            yield InputError(where, place, found, f"at most {size - 1}")
 
 
-def _regions(program: Program) -> Iterator[InputError]:
+def _regions(program: Program, where: str | Path) -> Iterator[InputError]:
     known = definition().memories
     by_memory: dict[str, list[Region]] = {}
     for region in program.regions:
         field = f"region {region.name!r}"
         if region.memory not in known:
-            yield InputError(program.name, field, f"found memory {region.memory!r}", f"one of {', '.join(known)}")
+            yield InputError(where, field, f"found memory {region.memory!r}", f"one of {', '.join(known)}")
             continue
         size = memory_bytes(program.chip, region.memory)
         if region.address < 0 or region.bytes < 1 or region.end > size:
             found = f"{region.bytes} bytes at {region.address}"
-            yield InputError(program.name, field, found, f"inside the {size} bytes of {region.memory}")
+            yield InputError(where, field, found, f"inside the {size} bytes of {region.memory}")
         by_memory.setdefault(region.memory, []).append(region)
     for regions in by_memory.values():
         for lower, upper in pairwise(sorted(regions, key=lambda region: region.address)):
             if upper.address < lower.end:
-                yield InputError(program.name, f"region {upper.name!r}", f"overlaps region {lower.name!r}")
+                yield InputError(where, f"region {upper.name!r}", f"overlaps region {lower.name!r}")
     size = memory_bytes(program.chip, DRAM)
     if program.image_address < 0 or program.image_address + len(program.image) > size:
         found = f"{len(program.image)} bytes at {program.image_address}"
-        yield InputError(program.name, "image", found, f"inside the {size} bytes of {DRAM}")
+        yield InputError(where, "image", found, f"inside the {size} bytes of {DRAM}")
 
 
-def _tensors(program: Program) -> Iterator[InputError]:
+def _tensors(program: Program, where: str | Path) -> Iterator[InputError]:
     dram = [region for region in program.regions if region.memory == DRAM]
     image_end = program.image_address + len(program.image)
     for kind, tensors in (("input", program.inputs), ("output", program.outputs)):
         for tensor in tensors:
             field = f"{kind} {tensor.name!r}"
-            yield from _quantization(program.name, field, tensor)
+            yield from _quantization(field, tensor, where)
             place = f"{tensor.bytes} bytes at {tensor.address}"
             if not any(region.address <= tensor.address and tensor.end <= region.end for region in dram):
-                yield InputError(program.name, field, place, "inside a DRAM region")
+                yield InputError(where, field, place, "inside a DRAM region")
             if program.image and tensor.address < image_end and program.image_address < tensor.end:
-                yield InputError(program.name, field, f"{place} overlap the image")
+                yield InputError(where, field, f"{place} overlap the image")
 
 
-def _quantization(where: str, field: str, tensor: HostTensor) -> Iterator[InputError]:
+def _quantization(field: str, tensor: HostTensor, where: str | Path) -> Iterator[InputError]:
     if tensor.dtype != "int8":
         yield InputError(where, field, f"found dtype {tensor.dtype!r}", "int8")
     if not tensor.shape or min(tensor.shape) < 1:
@@ -174,20 +181,20 @@ def _is_float32(value: float) -> bool:
     return bool(rounded == value) and value not in (float("inf"), float("-inf"))
 
 
-def _layers(program: Program) -> Iterator[InputError]:
+def _layers(program: Program, where: str | Path) -> Iterator[InputError]:
     claimed: list[tuple[int, int, str]] = []
     for layer in program.layers:
         field = f"layer {layer.name!r}"
         if layer.macs < 0 or layer.parameters_bytes < 0:
-            yield InputError(program.name, field, "a negative number of MACs or bytes")
+            yield InputError(where, field, "a negative number of MACs or bytes")
         if list(layer.instructions) != sorted(layer.instructions):
-            yield InputError(program.name, field, "instruction ranges out of order")
+            yield InputError(where, field, "instruction ranges out of order")
         for start, end in layer.instructions:
             if not 0 <= start < end <= len(program.words):
                 found = f"instructions {start} to {end}"
-                yield InputError(program.name, field, found, f"a range inside 0 to {len(program.words)}")
+                yield InputError(where, field, found, f"a range inside 0 to {len(program.words)}")
             claimed.append((start, end, layer.name))
     for lower, upper in pairwise(sorted(claimed)):
         if upper[0] < lower[1]:
             found = f"instruction {upper[0]} is also layer {lower[2]!r}'s"
-            yield InputError(program.name, f"layer {upper[2]!r}", found)
+            yield InputError(where, f"layer {upper[2]!r}", found)

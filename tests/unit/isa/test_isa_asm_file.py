@@ -138,7 +138,7 @@ BAD = [
     (".chip tx5368\n.dram 0 00\n.dram 0xffffffffffff 00", "f.asm:3: .dram: 1 bytes at 0xffffffffffff; expected inside"),
     (".chip tx5368\nhlt", "f.asm:2: hlt: no such instruction; nearest: halt"),
     (".chip tx5368\nloop count=1 {\nhalt", "f.asm:2: {: never closed"),
-    (".chip tx5368\nnop", "f: instructions: halt at []"),
+    (".chip tx5368\nnop", "f.asm: instructions: halt at []"),
 ]
 
 

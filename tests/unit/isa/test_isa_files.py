@@ -97,7 +97,10 @@ EDITS: list[tuple[Callable[[str], str], str]] = [
     ),
     (lambda text: text.replace("shape = [25, 40]", "shape = 25"), "input[0].shape: found 25; expected a list of int"),
     (lambda text: text.replace("zero_point = -3", "zero_point = true"), "input[0].zero_point: found True; expected an"),
-    (lambda text: text.replace("zero_point = -3", "zero_point = -300"), "small: input 'x': found zero point -300"),
+    (
+        lambda text: text.replace("zero_point = -3", "zero_point = -300"),
+        "small_r.cfg: input 'x': found zero point -300",
+    ),
     (lambda text: text.replace("[[region]]", "[[region]]\ncolour = 1", 1), "region[0].colour: unknown key"),
     (lambda text: text.replace("[[1, 2], [3, 5]]", "[[1, 2], [3]]"), "layer[0].instructions[1]: found [3]; expected ["),
     (lambda text: text.replace('"halt"', '"nop"'), "program.words[5]: found 'nop'; expected 'halt', which is what the"),
