@@ -29,7 +29,7 @@ from accelsim.quant.onnx_writer import BATCH_AXIS, DIGEST_KEY, INTEGER_SUFFIX, c
 from accelsim.quant.validate import check_quantized_graph
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+    from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 _OPERANDS = {
     LSTM: 1 + len(LSTM_CONSTANTS) + len(LSTM_TABLES),
@@ -69,15 +69,30 @@ def read_quantized_model(content: bytes, where: str | Path) -> QGraph:
 
     try:
         model = ModelProto.FromString(content)
-        _check_versions(model, where)
-        _check_digest(model, content, where)
-        qgraph = _Reader(model, where).graph()
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
         raise InputError(where, "", "not an ONNX file, or a truncated one") from error
-    except UnicodeDecodeError as error:
-        raise InputError(where, "", "a name in it is not UTF-8 text") from error
+    _check_text(model, where)
+    _check_versions(model, where)
+    _check_digest(model, content, where)
+    qgraph = _Reader(model, where).graph()
     check_quantized_graph(qgraph, where)
     return qgraph
+
+
+def _check_text(model: ModelProto, where: str | Path) -> None:
+    """Protobuf hands out bytes where a string is not UTF-8; nothing after this expects them."""
+    graph = model.graph
+    strings = [graph.name]
+    for node in graph.node:
+        strings += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        strings += [attribute.name for attribute in node.attribute]
+    for named in (graph.initializer, graph.input, graph.output, model.functions):
+        strings += [entry.name for entry in named]
+    strings += [entry.domain for entry in model.opset_import]
+    strings += [text for entry in model.metadata_props for text in (entry.key, entry.value)]
+    for string in strings:
+        if not isinstance(string, str):
+            raise InputError(where, f"name {string!r}", "not UTF-8 text")
 
 
 def _check_versions(model: ModelProto, where: str | Path) -> None:
@@ -99,6 +114,15 @@ def _check_digest(model: ModelProto, content: bytes, where: str | Path) -> None:
     found = content_digest(content, stated[0])
     if found != stated[0]:
         raise InputError(where, f"metadata {DIGEST_KEY}", f"the content's is {found}: altered since", stated[0])
+
+
+def _text(function: FunctionProto) -> str:
+    from onnx import printer
+
+    try:
+        return printer.to_text(function)
+    except UnicodeDecodeError:  # a name in it is no text, so it is none of ours
+        return ""
 
 
 class _Reader:
@@ -147,10 +171,8 @@ class _Reader:
 
         Compared as text, since two releases of the ONNX package may encode the same function differently.
         """
-        from onnx import printer
-
-        expected = {function.name: printer.to_text(function) for function in onnx_functions.functions()}
-        found = {function.name: printer.to_text(function) for function in self.model.functions}
+        expected = {function.name: _text(function) for function in onnx_functions.functions()}
+        found = {function.name: _text(function) for function in self.model.functions}
         for name in sorted(expected.keys() | found.keys()):
             if found.get(name) != expected.get(name) or len(found) != len(self.model.functions):
                 self.fail(f"function {name}", "its body is another", f"that of version {DOMAIN_VERSION} of {DOMAIN}")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from google.protobuf.message import DecodeError
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from support.quantized_graphs import difference, random_graph, random_linear, random_lstm, random_tensor, select_step
@@ -359,6 +360,30 @@ def test_an_alteration_is_named(name: str) -> None:
         read_quantized_model(seal(model), "m")
 
 
+TABLES = [
+    (CONTENT.index(table.raw_data), len(table.raw_data))
+    for table in onnx.ModelProto.FromString(CONTENT).graph.initializer
+    if table.name.startswith("activation.")
+]
+STRUCTURE = [p for p in range(len(CONTENT)) if not any(start < p < start + size for start, size in TABLES)]
+
+
+@given(position=st.sampled_from(STRUCTURE), bit=st.integers(0, 7))
+@example(position=CONTENT.index(b"RoundingDivide") + 3, bit=7)
+@settings(max_examples=300, deadline=None)
+def test_fuzz_with_a_right_digest(position: int, bit: int) -> None:
+    """Whatever a file states, the outcome is a valid graph or one line; never another error."""
+    flipped = CONTENT[:position] + bytes([CONTENT[position] ^ 1 << bit]) + CONTENT[position + 1 :]
+    try:
+        model = onnx.ModelProto.FromString(flipped)
+        read_quantized_model(seal(model), "m")
+    except (DecodeError, InputError) as error:
+        refusal = str(error)
+    else:
+        refusal = ""
+    assert "\n" not in refusal
+
+
 def test_an_unaltered_model_sealed_again_is_read() -> None:
     # What the alterations are measured against.
     assert difference(GRAPH, read_quantized_model(seal(onnx.ModelProto.FromString(CONTENT)), "m")) == ""
@@ -376,7 +401,8 @@ def test_the_digest_is_required() -> None:
         read_quantized_model(model.SerializeToString(), "m")
 
 
-def test_a_name_that_is_no_text() -> None:
-    content = CONTENT.replace(b"accelsim.sha256", b"accelsim.sha25\xff")
-    with pytest.raises(InputError, match=r"not UTF-8|not an ONNX file|0 entries"):
-        read_quantized_model(content, "m")
+@pytest.mark.parametrize("name", [b"lstm.y_int8", b"accelsim.sha256", b"MatrixProduct", b"whole", b"cell_clip"])
+def test_a_name_that_is_no_text(name: bytes) -> None:
+    garbled = name[:2] + b"\xff" + name[3:]
+    with pytest.raises(InputError, match=r"^m: (name .* not UTF-8 text|not an ONNX file)"):
+        read_quantized_model(CONTENT.replace(name, garbled), "m")
