@@ -22,6 +22,8 @@ from accelsim.quant.model import QLinear, QLstm
 
 SMALL_MODELS, WIDE_MODELS = 1000, 24
 INVOCATIONS = 2
+SATURATING = 5
+"""Every fifth model is driven beyond its ranges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ def judged() -> list[Judged]:
         high = 24 if index < SMALL_MODELS else 256
         units, inputs = (int(size) for size in rng.integers(1, high + 1, 2))
         batch, steps = int(rng.integers(1, 4)), int(rng.integers(1, 13))
-        quantities = random_quantities(rng, units, inputs, saturating=index % 5 == 0)
+        quantities = random_quantities(rng, units, inputs, saturating=index % SATURATING == 0)
         fed = [rng.integers(-128, 128, (batch, steps, inputs)).astype(np.int8) for _ in range(INVOCATIONS)]
         models.append(Judged(quantities, fed, *run_lstm(quantities, fed)))
     return models
@@ -172,6 +174,8 @@ def test_a_changed_rounding_is_caught(name: str, judged: list[Judged], monkeypat
     # Ties of a negative product are one in 2**16: that mutation takes every model, and shows in few values.
     rare = name == "cell products half up"
     sample = judged if rare else judged[:200]
+    if name == "merged requantization":  # which also drops a clamp: only where nothing was driven to saturate
+        sample = [model for index, model in enumerate(sample) if index % SATURATING]
     assert not _wrong(sample).any()
     MUTATIONS[name](monkeypatch)
     outputs, cells = _wrong(sample)
