@@ -69,20 +69,21 @@ class PickleMachine:
             Whatever is wrong with it; no other exception.
         """
         self._stack, self._memo = [], {}
-        window = data[:MAX_PICKLE_BYTES]
+        end = 0
         try:
-            for opcode, argument, position in pickletools.genops(window):
-                if opcode.name == "STOP":
-                    result = self._pop()
-                    if self._stack:
-                        raise PickleError("objects are left over at its end")
-                    return result, int(position or 0) + 1
-                self._step(opcode.name, argument)
+            for opcode, argument, position in pickletools.genops(data[:MAX_PICKLE_BYTES]):
+                # genops ends with STOP, and fails where there is none.
+                end = int(position or 0) + 1
+                if opcode.name != "STOP":
+                    self._step(opcode.name, argument)
         except (ValueError, OverflowError) as error:
             if len(data) > MAX_PICKLE_BYTES:
                 raise PickleError(f"it is longer than {MAX_PICKLE_BYTES:,} bytes") from error
             raise PickleError(f"it is damaged ({error})") from error
-        raise PickleError("it has no end")
+        result = self._pop()
+        if self._stack:
+            raise PickleError("objects are left over at its end")
+        return result, end
 
     def _pop(self) -> Any:
         if not self._stack or self._stack[-1] is _MARK:

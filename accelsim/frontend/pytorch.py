@@ -105,9 +105,8 @@ def _renamed_output(layer: Layer) -> Layer:
 
 def _unwrapped(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     unwrapped = dict(tensors)
-    for wrapper in _WRAPPERS:
-        while all(name.startswith(wrapper) for name in unwrapped):
-            unwrapped = {name[len(wrapper) :]: tensor for name, tensor in unwrapped.items()}
+    while wrapper := next((w for w in _WRAPPERS if all(name.startswith(w) for name in unwrapped)), ""):
+        unwrapped = {name[len(wrapper) :]: tensor for name, tensor in unwrapped.items()}
     return unwrapped
 
 
