@@ -216,6 +216,7 @@ class _Reader:
 
     def _evaluate(self, node: Node) -> list[Value]:
         if node.domain not in ("", "ai.onnx"):
+            # A function of the model whose operator set differs from the model's is not inlined.
             raise RefusedError(f"operators of domain {node.domain!r} are unknown")
         inputs = [self._value(name) if name else None for name in node.inputs]
         if node.operator == "If":
@@ -245,13 +246,10 @@ class _Reader:
     def _value(self, name: str) -> Value:
         if name in self._values:
             return self._values[name]
-        if name in self._producers:
-            producer = self._producers[name]
-            index = producer.outputs.index(name)
-            raise RefusedError(
-                f"it reads output {index} of {producer.operator} {producer.name!r}, which is not supported"
-            )
-        raise RefusedError(f"it reads {name!r}, which no node writes")
+        # The checker has seen that some node before this one writes it.
+        producer = self._producers[name]
+        index = producer.outputs.index(name)
+        raise RefusedError(f"it reads output {index} of {producer.operator} {producer.name!r}, which is not supported")
 
     def _output(self, name: str) -> Tensor:
         """The graph's output: per frame, (T, F) or (F,), whatever axes of size 1 stand around."""

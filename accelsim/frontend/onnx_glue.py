@@ -66,10 +66,7 @@ class Glue:
 
     def identity(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """The value itself."""
-        value = inputs[0]
-        if value is None:
-            raise RefusedError("its input is left out")
-        return [value]
+        return [_movable(inputs)]
 
     def cast(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """Nothing, to float32, which the model computes in."""
@@ -86,12 +83,8 @@ class Glue:
 
     def shape(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """The ONNX shape, with the batch axis at the size it is read with."""
-        value = inputs[0]
-        if isinstance(value, Stack):
-            sizes = list(value.parts[0].shape)
-            sizes[value.axis] = len(value.parts)
-            return [Constant(shape_of(node, sizes))]
-        return [Constant(shape_of(node, _activation(inputs).shape))]
+        value = _movable(inputs)
+        return [Constant(shape_of(node, [_size(value, axis) for axis in range(_rank(value))]))]
 
     def size(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """The number of elements."""
@@ -160,12 +153,10 @@ class Glue:
 
     def gather(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """One time step, one part of a stack, or an axis of size 1 dropped."""
-        data = inputs[0]
+        data = _movable(inputs)
         indices = constant_input(inputs, 1, "the index")
-        if not isinstance(data, Activation | Stack) or indices is None:
-            raise RefusedError("its data or its index is missing")
-        if indices.size != 1 or indices.ndim > 1 or indices.dtype.kind != "i":
-            raise RefusedError(f"an index {indices.dtype}{list(indices.shape)}; one element is supported")
+        if indices is None or indices.size != 1 or indices.ndim > 1 or indices.dtype.kind != "i":
+            raise RefusedError("an index that is not one integer")
         axis = normalized_axis(node.attribute("axis", 0), _rank(data))
         taken = self._take(node, data, axis, int(indices.reshape(())))
         if indices.ndim == 1:
@@ -174,29 +165,20 @@ class Glue:
 
     def slice(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """All of each axis, or one time step, or one part of a stack."""
-        data = inputs[0]
-        if not isinstance(data, Activation | Stack):
-            raise RefusedError("its data is missing")
+        data = _movable(inputs)
         starts, ends = integers(inputs, 1, "starts"), integers(inputs, 2, "ends")
         if starts is None or ends is None:
             raise RefusedError("starts or ends is missing")
-        axes = integers(inputs, 3, "axes")
-        steps = integers(inputs, 4, "steps")
-        by_axis = slices(
-            starts,
-            ends,
-            normalized_axes(list(range(len(starts))) if axes is None else axes, _rank(data)),
-            [1] * len(starts) if steps is None else steps,
-        )
+        axes, steps = integers(inputs, 3, "axes"), integers(inputs, 4, "steps")
+        chosen = normalized_axes(list(range(len(starts))) if axes is None else axes, _rank(data))
+        by_axis = slices(starts, ends, chosen, [1] * len(starts) if steps is None else steps)
         for axis, window in by_axis.items():
             data = self._window(node, data, axis, range(_size(data, axis))[window])
         return [data]
 
     def split(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """Single time steps or single parts of a stack; a part that is neither is refused."""
-        data = inputs[0]
-        if not isinstance(data, Activation | Stack):
-            raise RefusedError("its data is missing")
+        data = _movable(inputs)
         axis = normalized_axis(node.attribute("axis", 0), _rank(data))
         requested = node.attribute("split") or integers(inputs, 1, "split")
         outputs: list[Value] = []
@@ -235,10 +217,17 @@ class Glue:
         return Activation(self._select_step(data.tensor, index, node.name), data.batch, tuple(dimensions))
 
 
-def _activation(inputs: list[Value | None]) -> Activation:
+def _movable(inputs: list[Value | None]) -> Activation | Stack:
     value = inputs[0]
-    if not isinstance(value, Activation):
-        raise RefusedError("its input is a concatenation of several values, or a constant")
+    if not isinstance(value, Activation | Stack):
+        raise RefusedError("its first input is a constant, another one is not")
+    return value
+
+
+def _activation(inputs: list[Value | None]) -> Activation:
+    value = _movable(inputs)
+    if isinstance(value, Stack):
+        raise RefusedError("its input is a concatenation of several values")
     return value
 
 

@@ -211,16 +211,16 @@ def _absent(inputs: list[Value | None], index: int) -> bool:
 
 
 def _activation(inputs: list[Value | None], index: int, what: str) -> Activation:
-    value = None if _absent(inputs, index) else inputs[index]
+    value = inputs[index]
     if not isinstance(value, Activation):
-        raise RefusedError(f"{what} is {'missing' if value is None else 'a constant or several values'}")
+        raise RefusedError(f"{what} is a constant or a concatenation of several values")
     return value
 
 
 def _weights(inputs: list[Value | None], index: int, what: str) -> FloatArray:
-    value = None if _absent(inputs, index) else inputs[index]
+    value = inputs[index]
     if not isinstance(value, Constant):
-        raise RefusedError(f"{what} is {'missing' if value is None else 'no constant'}")
+        raise RefusedError(f"{what} is no constant")
     array: Array = value.array
     label = f"{what} ({value.name})"
     if array.dtype != np.float32:

@@ -8,6 +8,7 @@ the callables it was given, and keeps everything in proportion to the bytes it r
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -71,11 +72,14 @@ class PickleMachine:
         self._stack, self._memo = [], {}
         end = 0
         try:
-            for opcode, argument, position in pickletools.genops(data[:MAX_PICKLE_BYTES]):
-                # genops ends with STOP, and fails where there is none.
-                end = int(position or 0) + 1
-                if opcode.name != "STOP":
-                    self._step(opcode.name, argument)
+            with warnings.catch_warnings():
+                # Of text escapes in opcodes that are refused anyway.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                for opcode, argument, position in pickletools.genops(data[:MAX_PICKLE_BYTES]):
+                    # genops ends with STOP, and fails where there is none.
+                    end = int(position or 0) + 1
+                    if opcode.name != "STOP":
+                        self._step(opcode.name, argument)
         except (ValueError, OverflowError) as error:
             if len(data) > MAX_PICKLE_BYTES:
                 raise PickleError(f"it is longer than {MAX_PICKLE_BYTES:,} bytes") from error

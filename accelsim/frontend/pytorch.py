@@ -184,7 +184,7 @@ def _lstm(path: str | Path, module: _Module, index: int, x: Tensor) -> Lstm:
         return f"tensor '{module.prefix}{role}_l{index}'"
 
     for role in ("weight_ih", "weight_hh"):
-        if roles[role].ndim != 2 or 0 in roles[role].shape:
+        if roles[role].ndim != 2:
             raise InputError(path, label(role), f"has shape {roles[role].shape}", "a matrix")
     rows, units = int(input_weights.shape[0]), int(recurrent_weights.shape[1])
     for operator, gates in _GATES_BY_OPERATOR.items():
@@ -214,8 +214,6 @@ def _lstm(path: str | Path, module: _Module, index: int, x: Tensor) -> Lstm:
 def _linear(path: str | Path, module: _Module, x: Tensor) -> Linear:
     weights = module.layers[0]["weight"]
     outputs = int(weights.shape[0])
-    if outputs < 1:
-        raise InputError(path, f"tensor '{module.prefix}weight'", f"has shape {weights.shape}", "a matrix")
     _check_shape(path, f"tensor '{module.prefix}weight'", weights, (outputs, x.features))
     bias = module.layers[0].get("bias", np.zeros(outputs, np.float32))
     _check_shape(path, f"tensor '{module.prefix}bias'", bias, (outputs,))

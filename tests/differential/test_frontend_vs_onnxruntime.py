@@ -16,11 +16,11 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.onnx_exports import Form, Net, dynamo_export, legacy_export, saved
 
 from accelsim.frontend.onnx import load_onnx
 from accelsim.graph.execute import run_float
 from accelsim.graph.model import Graph, Linear, Lstm, SelectStep
+from tests.support.onnx_exports import Form, Net, dynamo_export, legacy_export, saved
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

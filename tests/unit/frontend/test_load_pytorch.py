@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import pth_files as files
 
 from accelsim.errors import InputError, UnsupportedOperatorError
 from accelsim.frontend.pytorch import load_pytorch
 from accelsim.graph.execute import run_float
 from accelsim.graph.model import Gate, Graph, Linear, Lstm, SelectStep
+from tests.support import pth_files as files
 
 
 def rng() -> np.random.Generator:

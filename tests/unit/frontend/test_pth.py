@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import pth_files as files
 
 from accelsim.errors import InputError
 from accelsim.frontend.pth import read_state_dict
+from tests.support import pth_files as files
 
 TENSORS = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
