@@ -16,8 +16,6 @@ from accelsim.graph.execute import run_float
 from accelsim.graph.model import Gate, Linear, Lstm, SelectStep
 from tests.support.onnx_exports import Form, Net, dynamo_export, legacy_export, saved
 
-TIME_FIRST = ["time", "batch", 5]
-
 
 def net() -> Net:
     return Net(np.random.default_rng(0))

@@ -252,7 +252,7 @@ def test_bidirectional(tmp_path: Path) -> None:
     operands = ["x", built.weights(2, 16, 5), built.weights(2, 16, 4)]
     y = built.node("LSTM", operands, hidden_size=4, direction="bidirectional")
     with pytest.raises(UnsupportedOperatorError, match="direction is bidirectional"):
-        load_onnx(saved(built.model(TIME_FIRST, y, rank=4), tmp_path))
+        load_onnx(saved(built.model(["time", "batch", 5], y, rank=4), tmp_path))
 
 
 def test_a_branch_whose_condition_is_not_known(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_branch_whose_condition_is_not_known(tmp_path: Path) -> None:
     condition = built.node("Cast", ["x"], to=TensorProto.FLOAT)
     result = built.node("If", [condition], then_branch=branch, else_branch=other)
     with pytest.raises(UnsupportedOperatorError, match="condition depends"):
-        load_onnx(saved(built.model(TIME_FIRST, result, rank=3), tmp_path), timesteps=4)
+        load_onnx(saved(built.model(["time", "batch", 5], result, rank=3), tmp_path), timesteps=4)
 
 
 def test_a_number_that_comes_from_the_batch_size(tmp_path: Path) -> None:
