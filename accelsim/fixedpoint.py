@@ -98,7 +98,8 @@ def round_half_away(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round float64 to an integer value, ties away from zero (C's `round`)."""
     magnitude = np.abs(x)
     whole = np.floor(magnitude)
-    return np.copysign(whole + (magnitude - whole >= 0.5), x)
+    rounded: NDArray[np.float64] = np.copysign(whole + (magnitude - whole >= 0.5), x)
+    return rounded
 
 
 # --- gemmlowp int16 fixed point, for the activation tables only --------------------------------------------------

@@ -63,13 +63,15 @@ class Emitter:
         self._semaphores += 1
         if self._semaphores >= self.chip.sequencer.semaphores:
             raise CapacityError(
-                self.chip.name, "sequencer.semaphores", self._semaphores + 1, self.chip.sequencer.semaphores, "semaphores"
+                self.chip.name,
+                "sequencer.semaphores",
+                self._semaphores + 1,
+                self.chip.sequencer.semaphores,
+                "semaphores",
             )
         return self._semaphores
 
-    def register(
-        self, base: int, *, phase: int = 0, wrap: int = 0, strides: Sequence[int] = ()
-    ) -> int:
+    def register(self, base: int, *, phase: int = 0, wrap: int = 0, strides: Sequence[int] = ()) -> int:
         """The number of an address register with this content, defined ahead of all open loops."""
         steps = [0] * opcodes.LOOP_LEVELS
         for level, stride in enumerate(strides):
@@ -84,9 +86,7 @@ class Emitter:
                 )
             self._registers[content] = number
             names = {f"stride{level}": stride for level, stride in enumerate(steps)}
-            self._program.append(
-                (make("address", register=number, base=base, phase=phase, wrap=wrap, **names), None)
-            )
+            self._program.append((make("address", register=number, base=base, phase=phase, wrap=wrap, **names), None))
         return self._registers[content]
 
     def guard(self, low: int, high: int, waves: int) -> int:

@@ -12,6 +12,7 @@ from accelsim.chip import Chip, Sram
 from accelsim.compiler.layout import align, int8_block, pack_weights, parameter_block, whole_tiles
 from accelsim.compiler.stages import Pipeline, Product, Stage
 from accelsim.errors import CapacityError
+from accelsim.fixedpoint import INT16_MAX, INT16_MIN
 from accelsim.graph import Gate
 from accelsim.isa.program import Region
 from accelsim.quant.model import QLstm
@@ -42,9 +43,10 @@ class Memory:
         word, banks = self.shape.word_bytes, self.shape.banks
         start = align(self.top, word)
         taken = {address // word % banks for address in apart_from}
-        if len(taken) < banks:
-            while start // word % banks in taken:
-                start += word
+        for bank in range(banks):
+            if (start // word + bank) % banks not in taken:
+                start += bank * word
+                break
         self.regions.append(Region(name, self.name, start, size))
         self.top = start + size
         return start
@@ -122,6 +124,8 @@ class Placement:
     stages : list of PlacedStage
     pitch : int
         Bytes from slot to slot in every stage's ring of results.
+    cell_pitch : int
+        Bytes between the cell state before and after a step, which take turns.
     input_ring, input_slots, input_pitch : int
         Where steps of the input arrive.
     input_dram, output_dram : int
@@ -142,6 +146,7 @@ class Placement:
     image: bytes
     regions: list[Region]
     constants: dict[tuple[int, str], int]
+    cell_pitch: int
 
 
 def plan_residency(products: Sequence[Product], chip: Chip) -> list[int]:
@@ -205,7 +210,8 @@ def place(pipeline: Pipeline, blocks: Sequence[int], input_slots: int, chip: Chi
         A memory is too small: which, bytes needed, bytes there.
     """
     memories = {
-        name: Memory(name, getattr(chip.sram, name)) for name in ("weights", "activations", "accumulators", "parameters")
+        name: Memory(name, getattr(chip.sram, name))
+        for name in ("weights", "activations", "accumulators", "parameters")
     }
     image = bytearray()
     regions: list[Region] = []
@@ -213,6 +219,7 @@ def place(pipeline: Pipeline, blocks: Sequence[int], input_slots: int, chip: Chi
     constants: dict[tuple[int, str], int] = {}
     remaining = iter(blocks)
     pitch = max(align(stage.outputs, chip.sram.activations.word_bytes) for stage in pipeline.stages)
+    cell_pitch = _cell_pitch(pipeline, chip.sram.activations)
     for index, stage in enumerate(pipeline.stages):
         following = pipeline.stages[index + 1].delay if index + 1 < len(pipeline.stages) else stage.delay + 1
         placed = PlacedStage(stage, [PlacedProduct(product, next(remaining)) for product in stage.products])
@@ -220,7 +227,7 @@ def place(pipeline: Pipeline, blocks: Sequence[int], input_slots: int, chip: Chi
         _place_weights(placed, memories["weights"], image, chip)
         initial = _initial_blocks(pipeline) if index == 0 else {}
         constants |= _place_parameters(placed, initial, memories["parameters"], image, chip)
-        _place_values(placed, pitch, memories)
+        _place_values(placed, pitch, cell_pitch, memories)
         stages.append(placed)
     first = pipeline.stages[0].layer
     input_pitch = align(first.x.features, chip.sram.activations.word_bytes)
@@ -229,7 +236,7 @@ def place(pipeline: Pipeline, blocks: Sequence[int], input_slots: int, chip: Chi
         memory.check(chip)
         regions += memory.regions
     input_dram = align(len(image), chip.dram.burst_bytes)
-    input_bytes = math.prod(first.x.shape)
+    input_bytes = pipeline.input_bytes
     last = pipeline.stages[-1]
     # The address of step 0 seen from wave 0 must not be negative.
     output_dram = align(max(input_dram + input_bytes, last.delay * last.outputs), chip.dram.burst_bytes)
@@ -244,7 +251,17 @@ def place(pipeline: Pipeline, blocks: Sequence[int], input_slots: int, chip: Chi
             chip.name, "dram.capacity_bytes", output_dram + output_bytes, chip.dram.capacity_bytes, "bytes"
         )
     return Placement(
-        stages, pitch, input_ring, input_slots, input_pitch, input_dram, output_dram, bytes(image), regions, constants
+        stages,
+        pitch,
+        input_ring,
+        input_slots,
+        input_pitch,
+        input_dram,
+        output_dram,
+        bytes(image),
+        regions,
+        constants,
+        cell_pitch,
     )
 
 
@@ -317,25 +334,40 @@ def _blocks(stage: Stage) -> dict[str, bytes]:
         name: parameter_block(source=layer.recurrent_requantizers[gate], addend=layer.input_requantizers[gate])
         for name, gate in (("input", Gate.INPUT), ("output", Gate.OUTPUT), ("cell", Gate.CELL))
     }
-    clip = {"low": -layer.cell_clip, "high": layer.cell_clip} if layer.cell_clip else {}
+    low, high = (-layer.cell_clip, layer.cell_clip) if layer.cell_clip else (INT16_MIN, INT16_MAX)
     gates["forget"] = parameter_block(
-        source=layer.recurrent_requantizers[Gate.FORGET], addend=layer.input_requantizers[Gate.FORGET], **clip
+        source=layer.recurrent_requantizers[Gate.FORGET],
+        addend=layer.input_requantizers[Gate.FORGET],
+        low=low,
+        high=high,
     )
     return gates | {
         "hidden": int8_block(output=layer.hidden_requantizer, zero_point=layer.hidden_zero_point),
     }
 
 
-def _place_values(placed: PlacedStage, pitch: int, memories: dict[str, Memory]) -> None:
+def _cell_pitch(pipeline: Pipeline, sram: Sram) -> int:
+    """Room for the largest cell state, such that the two of a stage start in different banks."""
+    units = max((stage.outputs for stage in pipeline.stages if isinstance(stage.layer, QLstm)), default=0)
+    pitch = max(align(2 * units, sram.word_bytes), sram.word_bytes)
+    return pitch + sram.word_bytes if sram.banks > 1 and pitch // sram.word_bytes % sram.banks == 0 else pitch
+
+
+def _place_values(placed: PlacedStage, pitch: int, cell_pitch: int, memories: dict[str, Memory]) -> None:
     stage, activations = placed.stage, memories["activations"]
     name = stage.layer.name
     placed.output = activations.take(f"{name} results", pitch * placed.slots)
     if isinstance(stage.layer, QLstm):
         size = 2 * stage.layer.units
-        for buffer in ("input gate", "candidate", "cell", "output gate"):
-            placed.buffers[buffer] = activations.take(
-                f"{name} {buffer}", size, apart_from=tuple(placed.buffers.values())
-            )
+        # The beats of a cell update touch the candidate and both cell states; those of a candidate, the input gate.
+        cell = activations.take(f"{name} cell", cell_pitch + size)
+        candidate = activations.take(f"{name} candidate", size, apart_from=(cell, cell + cell_pitch))
+        placed.buffers = {
+            "cell": cell,
+            "candidate": candidate,
+            "input gate": activations.take(f"{name} input gate", size, apart_from=(candidate,)),
+            "output gate": activations.take(f"{name} output gate", size, apart_from=(cell, cell + cell_pitch)),
+        }
     for one in placed.products:
         placed.accumulators.append(
             memories["accumulators"].take(

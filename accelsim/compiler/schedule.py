@@ -9,6 +9,7 @@ where the chain is the recurrence: product, gate, candidate, cell, hidden state,
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from accelsim.chip import Chip
@@ -103,7 +104,7 @@ def _estimate(pipeline: Pipeline, blocks: Sequence[int], chip: Chip) -> float:
         ready.append(arrival)
     time = 0.0
     marks = sorted({0, *starts, *ends})
-    for begin, end in zip(marks, marks[1:], strict=False):
+    for begin, end in itertools.pairwise(marks):
         active = [one for one, first, last in zip(stages, starts, ends, strict=True) if first <= begin < last]
         time = max([time, *(r for r, first in zip(ready, starts, strict=True) if first == begin)])
         time += (end - begin) * _wave_cycles(active, chip)
@@ -125,9 +126,7 @@ def _input_slots(pipeline: Pipeline, blocks: Sequence[int], chip: Chip) -> int:
 def describe(pipeline: Pipeline) -> str:
     """The schedule in a few words, for the program file."""
     lags = [b.delay - a.delay for a, b in zip(pipeline.stages, pipeline.stages[1:], strict=False)]
-    recurrent = [
-        lag for lag, stage in zip(lags, pipeline.stages[1:], strict=True) if isinstance(stage.layer, QLstm)
-    ]
+    recurrent = [lag for lag, stage in zip(lags, pipeline.stages[1:], strict=True) if isinstance(stage.layer, QLstm)]
     if not recurrent:
         return "stepwise"
     if recurrent[0] >= pipeline.steps:

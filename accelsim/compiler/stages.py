@@ -7,6 +7,7 @@ narrows the steps for which the stages after it run.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,13 +92,17 @@ class Pipeline:
     ----------
     stages : tuple of Stage
     steps : int
-        Time steps of the input that matter.
+        Time steps the first stage handles, counted from 0.
+    input_bytes, input_offset : int
+        Size of the whole input of a frame, and where in it the first handled step begins.
     output_first, output_last : int
         The steps whose results leave the engine.
     """
 
     stages: tuple[Stage, ...]
     steps: int
+    input_bytes: int
+    input_offset: int
     output_first: int
     output_last: int
 
@@ -143,7 +148,17 @@ def build_pipeline(graph: QGraph) -> Pipeline:
             # The state runs through every earlier step, so an LSTM needs them all.
             first = 0
         stages.insert(0, Stage(layer, first, last, _products(layer)))
-    return Pipeline(tuple(stages), last, *output)
+    # A step selected from the input itself is the only one there is: count from it.
+    skipped = stages[0].first
+    stages = [replace(stage, first=stage.first - skipped, last=stage.last - skipped) for stage in stages]
+    return Pipeline(
+        tuple(stages),
+        steps=stages[0].last,
+        input_bytes=math.prod(graph.input.shape),
+        input_offset=skipped * graph.input.features,
+        output_first=output[0] - skipped,
+        output_last=output[1] - skipped,
+    )
 
 
 def with_delays(pipeline: Pipeline, lag: int) -> Pipeline:

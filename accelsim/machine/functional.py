@@ -116,7 +116,8 @@ def _run(
         dram[: dram0.size] = dram0
         dram[input_at : input_at + frames.shape[1]] = frames[frame]
         _run_frame(
-            code, dram, weights, act8, act16, acc8, acc32, par8, par16, par32, par_real, tables, sizes, array_rows, status
+            code, dram, weights, act8, act16, acc8, acc32, par8, par16, par32, par_real, tables, sizes, array_rows,
+            status,
         )  # fmt: skip
         if status[0] != _DONE:
             return

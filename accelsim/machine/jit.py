@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -26,13 +26,14 @@ _SOURCES = ("fixedpoint.py", "isa/opcodes.py", "machine")
 def jit(function: _Function) -> _Function:
     """`function`, compiled by numba without the interpreter; cached on disk where a folder can be written."""
     folder = cache_folder()
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder or "")
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = str(folder or "")
     try:
-        compiled: _Function = numba.njit(cache=folder is not None, error_model="numpy")(function)
+        compiled: Any = numba.njit(cache=folder is not None, error_model="numpy")(function)
     finally:
-        numba.config.CACHE_DIR = before
-    return compiled
+        settings.CACHE_DIR = before
+    return cast(_Function, compiled)
 
 
 def sources_digest() -> str:

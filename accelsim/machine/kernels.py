@@ -11,12 +11,9 @@ from accelsim.isa.opcodes import Activation, Addend, Destination, Requantize, So
 from accelsim.machine.jit import jit
 
 _saturate = jit(fixedpoint.saturate)
-_requantize_parts = [
-    jit(fixedpoint.wrap32),
-    jit(fixedpoint.saturating_rounding_doubling_high_mul),
-    jit(fixedpoint.rounding_divide_by_pot),
-]
-_wrap32, _high_mul, _divide_by_pot = _requantize_parts
+_wrap32 = jit(fixedpoint.wrap32)
+_high_mul = jit(fixedpoint.saturating_rounding_doubling_high_mul)
+_divide_by_pot = jit(fixedpoint.rounding_divide_by_pot)
 
 _ZERO, _BIAS, _ACCUMULATE = int(Start.ZERO), int(Start.BIAS), int(Start.ACCUMULATE)
 _NONE, _INT8, _INT16, _INT32 = int(Source.NONE), int(Source.INT8), int(Source.INT16), int(Source.INT32)
@@ -31,7 +28,8 @@ def multiply_by_quantized_multiplier(x: int, multiplier: int, shift: int) -> int
     """`fixedpoint.multiply_by_quantized_multiplier`, from its compiled parts."""
     left = max(shift, 0)
     right = max(-shift, 0)
-    return _divide_by_pot(_high_mul(_wrap32(x << left), multiplier), right)
+    scaled: int = _divide_by_pot(_high_mul(_wrap32(x << left), multiplier), right)
+    return scaled
 
 
 @jit
@@ -92,41 +90,41 @@ def vector(
     tables : int16[8, 65536]
     """
     block = parameters // 4
-    m_source, m_addend, m_output = np.int64(par32[block]), np.int64(par32[block + 1]), np.int64(par32[block + 2])
+    m_source, m_addend, m_output = int(par32[block]), int(par32[block + 1]), int(par32[block + 2])
     s_source, s_addend, s_output = (
-        np.int64(par8[parameters + 12]), np.int64(par8[parameters + 13]), np.int64(par8[parameters + 14]),
+        int(par8[parameters + 12]), int(par8[parameters + 13]), int(par8[parameters + 14]),
     )  # fmt: skip
     zero, low, high = (
-        np.int64(par16[parameters // 2 + 8]), np.int64(par16[parameters // 2 + 9]), np.int64(par16[parameters // 2 + 10]),
+        int(par16[parameters // 2 + 8]), int(par16[parameters // 2 + 9]), int(par16[parameters // 2 + 10]),
     )  # fmt: skip
     channels = parameters + 32
     for index in range(offset, offset + length):
-        value = np.int64(0)
+        value = 0
         if source_type == _INT32:
-            value = np.int64(sums[source // 4 + index])
+            value = int(sums[source // 4 + index])
         elif source_type == _INT16:
-            value = np.int64(act16[source // 2 + index])
+            value = int(act16[source // 2 + index])
         elif source_type == _INT8:
-            value = np.int64(act8[source + index])
+            value = int(act8[source + index])
         if requantize == _SCALAR:
             value = multiply_by_quantized_multiplier(value, m_source, s_source)
         elif requantize == _CHANNEL:
             at = channels // 4 + 2 * index
-            value = multiply_by_quantized_multiplier(value, np.int64(par32[at]), np.int64(par32[at + 1]))
+            value = multiply_by_quantized_multiplier(value, int(par32[at]), int(par32[at + 1]))
         elif requantize == _REAL:
-            value = np.int64(round_half_away(value * par_real[channels // 8 + index]))
+            value = int(round_half_away(value * par_real[channels // 8 + index]))
         if addend_type == _ADD_INT16:
-            value += np.int64(act16[addend // 2 + index])
+            value += int(act16[addend // 2 + index])
         elif addend_type == _ADD_INT32:
-            other = multiply_by_quantized_multiplier(np.int64(sums[addend // 4 + index]), m_addend, s_addend)
+            other = multiply_by_quantized_multiplier(int(sums[addend // 4 + index]), m_addend, s_addend)
             value += _saturate(other, _LOW16, _HIGH16)
         value = _saturate(value, _LOW16, _HIGH16)
         if activation != _NO_ACTIVATION:
-            value = np.int64(tables[activation - 1, value + 32768])
+            value = int(tables[activation - 1, value + 32768])
         if multiply:
-            value = _divide_by_pot(value * np.int64(act16[factor // 2 + index]), shift)
+            value = _divide_by_pot(value * int(act16[factor // 2 + index]), shift)
         if accumulate:
-            value = _saturate(value, _LOW16, _HIGH16) + np.int64(act16[term // 2 + index])
+            value = _saturate(value, _LOW16, _HIGH16) + int(act16[term // 2 + index])
             value = _saturate(value, _LOW16, _HIGH16)
         if output_requantize:
             value = multiply_by_quantized_multiplier(value, m_output, s_output)

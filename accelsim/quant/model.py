@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.fixedpoint import GATE_SCALE, INT16_MAX, INT16_MIN, quantize_multiplier
+from accelsim.fixedpoint import GATE_SCALE, INT16_MAX, INT16_MIN, quantize_multiplier, wrap32
 
 Int8Array = NDArray[np.int8]
 Int32Array = NDArray[np.int32]
@@ -174,7 +174,8 @@ def fold_zero_point(weights: Int8Array, bias: Int32Array, zero_point: int) -> In
     zero_point : int
     """
     folded = bias.astype(np.int64) - zero_point * weights.sum(axis=-1, dtype=np.int64)
-    return ((folded + 2**31) % 2**32 - 2**31).astype(np.int32)
+    wrapped: Int32Array = wrap32(folded).astype(np.int32)
+    return wrapped
 
 
 def gate_requantizer(weight_scale: float, operand_scale: float) -> Requantizer:

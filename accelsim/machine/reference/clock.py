@@ -8,6 +8,7 @@ Then units look and ask (`ASK`, SimPy's normal priority). Then the arbiter decid
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import simpy
 
@@ -15,13 +16,14 @@ UPDATE, ASK, DECIDE = 0, 1, 2
 """Event priorities of the phases; SimPy runs lower numbers first."""
 
 
-def call_at(env: simpy.Environment, cycle: int, phase: int, action: Callable[[], None]) -> None:
+def call_at(env: simpy.Environment, cycle: float, phase: int, action: Callable[[], None]) -> None:
     """Run `action` in a phase of a cycle that is not over yet."""
-    event = simpy.Event(env)
+    event: Any = simpy.Event(env)
     event._ok = True
     event._value = None
     event.callbacks.append(lambda _: action())
-    env.schedule(event, phase, cycle - env.now)
+    scheduler: Any = env
+    scheduler.schedule(event, phase, cycle - env.now)
 
 
 class Tokens:

@@ -67,9 +67,7 @@ class Context:
     checker : HazardChecker, optional
     """
 
-    def __init__(
-        self, program: Program, memory: MemoryImage, keep_events: bool, checker: HazardChecker | None
-    ) -> None:
+    def __init__(self, program: Program, memory: MemoryImage, keep_events: bool, checker: HazardChecker | None) -> None:
         self.program, self.chip, self.memory, self.checker = program, program.chip, memory, checker
         self.env = simpy.Environment()
         self.arbiter = Arbiter(self.env)

@@ -7,6 +7,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accelsim.isa.opcodes import Unit
 from accelsim.machine.memory import DRAM
 from accelsim.machine.reference.clock import UPDATE, Tokens, call_at
@@ -120,7 +123,6 @@ class LoadDma(_Dma):
 
     def landings(self) -> Generator[Any, Any, None]:
         """The back half's process."""
-        context = self.context
         while True:
             while not self._landed.count:
                 yield self._landed.changed()
@@ -175,6 +177,10 @@ class StoreDma(_Dma):
 
     unit = Unit.STORE
 
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._data: NDArray[np.int8] = np.zeros(0, dtype=np.int8)
+
     def process(self) -> Generator[Any, Any, None]:
         """The SimPy process."""
         context, queue = self.context, self.context.queues[self.unit]
@@ -212,7 +218,7 @@ class StoreDma(_Dma):
         ((memory, address, size),) = beat.reads
         data = context.memory.bytes[memory][address : address + size].copy()
         job.event["issued"] = context.now
-        self._data = data if beat is burst.beats[0] else _join(self._data, data)
+        self._data = data if beat is burst.beats[0] else np.concatenate([self._data, data])
 
     def _send(self, job: Job, burst: Burst, cycle: int) -> None:
         context, data = self.context, self._data
@@ -237,9 +243,3 @@ class StoreDma(_Dma):
         context = self.context
         if not self.under_way and context.accountant.reason(self.unit) == Reason.DRAM:
             context.state(self.unit, Reason.IDLE)
-
-
-def _join(first: Any, second: Any) -> Any:
-    import numpy as np
-
-    return np.concatenate([first, second])

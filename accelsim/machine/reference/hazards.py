@@ -106,7 +106,9 @@ class HazardChecker:
         elif actual < expected:
             text = f"{reader} reads {place} in cycle {cycle}, before {self._name(self._index[expected])} has written it"
         else:
-            text = f"{reader} reads {place} in cycle {cycle}, after {self._name(self._index[actual])} has overwritten it"
+            text = (
+                f"{reader} reads {place} in cycle {cycle}, after {self._name(self._index[actual])} has overwritten it"
+            )
         self.found.append(text)
 
     def _name(self, index: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,12 +54,11 @@ class MatrixDatapath(_Datapath):
             values = fixedpoint.wrap32(self._sums).astype(np.int32).view(np.int8)
             self.context.store(job, Memory.ACCUMULATORS, at["accumulators"] + 4 * beat.first, values, written)
 
-    def _start(self, start: int, at: dict[str, int] | object, beat: Beat) -> Wide:
-        addresses = dict(at)  # type: ignore[call-overload]
+    def _start(self, start: int, at: Mapping[str, int], beat: Beat) -> Wide:
         if start == Start.BIAS:
-            return self._read(Memory.PARAMETERS, addresses["bias"] + 4 * beat.first, beat.size, "<i4")
+            return self._read(Memory.PARAMETERS, at["bias"] + 4 * beat.first, beat.size, "<i4")
         if start == Start.ACCUMULATE:
-            return self._read(Memory.ACCUMULATORS, addresses["accumulators"] + 4 * beat.first, beat.size, "<i4")
+            return self._read(Memory.ACCUMULATORS, at["accumulators"] + 4 * beat.first, beat.size, "<i4")
         return np.zeros(beat.size, dtype=np.int64)
 
 
@@ -113,11 +114,13 @@ class VectorDatapath(_Datapath):
         start = at["destination"] + np.dtype(narrow).itemsize * first
         self.context.store(job, Memory.ACTIVATIONS, start, value.astype(narrow).view(np.int8), written)
 
-    def _requantize(self, kind: int, value: Wide, parameters: int, first: int, factor: object) -> Wide:
+    def _requantize(
+        self, kind: int, value: Wide, parameters: int, first: int, factor: Callable[[int, int], tuple[int, int]]
+    ) -> Wide:
         channels = parameters + opcodes.PARAM_BYTES + 8 * first
         raw = self.context.memory.bytes[Memory.PARAMETERS][channels : channels + 8 * value.size]
         if kind == Requantize.SCALAR:
-            pair = factor(opcodes.PARAM_SOURCE_MULTIPLIER, opcodes.PARAM_SOURCE_SHIFT)  # type: ignore[operator]
+            pair = factor(opcodes.PARAM_SOURCE_MULTIPLIER, opcodes.PARAM_SOURCE_SHIFT)
             scaled: Wide = fixedpoint.multiply_by_quantized_multiplier(value, *pair)
             return scaled
         if kind == Requantize.CHANNEL:

@@ -1,0 +1,161 @@
+"""The least number of cycles a program can take on its chip, whatever its schedule and semaphores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.chip import Chip
+from accelsim.isa import Access, accesses
+from accelsim.isa.program import Program
+from accelsim.machine.memory import DRAM, MemoryImage
+from accelsim.timing.record import MEMORY_NAMES
+from accelsim.timing.rules import bus_cycle
+from accelsim.timing.stream import Operation, walk
+
+_MEMORIES = {name: number for number, name in enumerate(MEMORY_NAMES)}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Three lower bounds, of which the largest holds.
+
+    Parameters
+    ----------
+    mac_cycles : int
+        Multiply-accumulates over the array's peak.
+    dram_cycles : int
+        DRAM bytes the program touches, each moved once, over the bus's bandwidth.
+    path_cycles : int
+        The longest chain of dependent results, as if there were a unit for every instruction.
+    """
+
+    mac_cycles: int
+    dram_cycles: int
+    path_cycles: int
+
+    @property
+    def cycles(self) -> int:
+        """The largest of the three."""
+        return max(self.mac_cycles, self.dram_cycles, self.path_cycles)
+
+    @property
+    def limit(self) -> str:
+        """What sets it."""
+        if self.cycles == self.dram_cycles:
+            return "DRAM bytes"
+        return "dependency path" if self.cycles == self.path_cycles else "MACs"
+
+
+def lower_bound(program: Program) -> Bound:
+    """The bounds of one frame.
+
+    Every run obeys ``max(MACs / peak, bytes / bandwidth, path) <= cycles``. The path follows each byte from its
+    writer to its readers through all memories, with these least delays:
+
+    * a result can be read in the cycle after it is written, and is written a unit's latency after its beat;
+    * a product issues a beat for each of its tiles, a vector instruction one for its lanes' worth, one a cycle;
+    * a transfer takes the DRAM's latency and its own bytes over the bandwidth.
+
+    Parameters
+    ----------
+    program : Program
+    """
+    flow = _Dataflow(program)
+    macs = 0
+    for operation in walk(program.instructions, program.name):
+        if operation is not None:
+            flow.follow(operation)
+            if operation.name == "matmul":
+                macs += operation.fields["rows"] * operation.fields["columns"]
+    chip = program.chip
+    peak = chip.mac.rows * chip.mac.columns * chip.mac.batch_columns
+    touched = int(np.count_nonzero(flow.touched)) * chip.dram.rate.denominator
+    return Bound(-(-macs // peak), bus_cycle(touched, chip.dram.rate.numerator), flow.last + 1)
+
+
+class _Dataflow:
+    """For every byte the earliest cycle in which it can have been written; -1 for what was there before."""
+
+    def __init__(self, program: Program) -> None:
+        self.chip: Chip = program.chip
+        sizes = MemoryImage(program).sizes
+        self.written = [np.full(size, -1, dtype=np.int64) for size in sizes]
+        self.touched = np.zeros(sizes[DRAM], dtype=np.bool_)
+        self.last = 0
+
+    def follow(self, operation: Operation) -> None:
+        """Move results on through an operation."""
+        if operation.name not in ("load", "store", "matmul", "vector"):
+            return
+        parts = accesses(operation.instruction, operation.addresses, self.chip.mac.rows)
+        reads = [part for part in parts if not part.is_write]
+        (write,) = (part for part in parts if part.is_write)
+        if operation.name == "matmul":
+            self._matmul(operation, reads, write)
+        elif operation.name == "vector":
+            self._vector(operation, reads, write)
+        else:
+            self._transfer(operation, reads[0], write)
+
+    def _range(self, access: Access, start: int, size: int) -> NDArray[np.int64]:
+        first = access.address + start
+        return self.written[_MEMORIES[access.memory]][first : first + size]
+
+    def _put(self, access: Access, start: int, size: int, cycle: int) -> None:
+        self._range(access, start, size)[:] = cycle
+        self.last = max(self.last, cycle)
+
+    def _matmul(self, operation: Operation, reads: list[Access], write: Access) -> None:
+        fields, mac = operation.fields, self.chip.mac
+        columns = fields["columns"]
+        tile_beats = -(-columns // mac.columns)
+        issued = -1
+        for first in range(0, fields["rows"], mac.rows):
+            size = min(mac.rows, fields["rows"] - first)
+            ready = -1
+            for access in reads:
+                if access.operand == "input":
+                    part = self._range(access, 0, columns)
+                elif access.operand == "weights":
+                    part = self._range(access, first * columns, mac.rows * columns)
+                else:
+                    part = self._range(access, 4 * first, 4 * size)
+                ready = max(ready, int(part.max()))
+            # The tile's last beat comes after everything it sums, and a beat a cycle after the tile before.
+            issued = max(issued + tile_beats, ready + 1)
+            self._put(write, 4 * first, 4 * size, issued + mac.latency_cycles)
+
+    def _vector(self, operation: Operation, reads: list[Access], write: Access) -> None:
+        length, lanes = operation.fields["length"], self.chip.vector.lanes
+        width = write.row_bytes // length
+        issued = -1
+        for first in range(0, length, lanes):
+            size = min(lanes, length - first)
+            ready = -1
+            for access in reads:
+                each = access.row_bytes // length if access.row_bytes % length == 0 else 0
+                whole = access.operand == "parameters" and each != 8
+                part = (
+                    self._range(access, 0, access.row_bytes)
+                    if whole
+                    else self._range(access, each * first, each * size)
+                )
+                ready = max(ready, int(part.max()))
+            issued = max(issued + 1, ready + 1)
+            self._put(write, width * first, width * size, issued + self.chip.vector.latency_cycles)
+
+    def _transfer(self, operation: Operation, read: Access, write: Access) -> None:
+        dram, rate = self.chip.dram, self.chip.dram.rate
+        is_load = operation.name == "load"
+        ready, latency = -1, dram.read_latency_cycles if is_load else dram.write_latency_cycles
+        outside = read if is_load else write
+        for row in range(read.count):
+            ready = max(ready, int(self._range(read, row * read.pitch, read.row_bytes).max()))
+            moved = bus_cycle((row + 1) * read.row_bytes * rate.denominator, rate.numerator)
+            first = outside.address + row * outside.pitch
+            self.touched[first : first + outside.row_bytes] = True
+            cycle = ready + 1 + moved + latency + self.chip.dma.latency_cycles
+            self._put(write, row * write.pitch, write.row_bytes, cycle)

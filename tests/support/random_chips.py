@@ -1,0 +1,95 @@
+"""Random chips, valid and odd: small arrays, few banks, shallow queues, fractional buses, with and without chaining."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from accelsim.chip import Chip
+from accelsim.chip.load import check_chip
+
+
+def chip_data(
+    *, rows: int = 8, columns: int = 16, lanes: int = 8, weights_bytes: int = 1 << 16, **changes: dict[str, Any]
+) -> dict[str, Any]:
+    """A chip file's content; `changes` replace keys of a table, `sram_weights` and the like those of a memory."""
+    data: dict[str, Any] = {
+        "chip": {"name": "test", "clock_mhz": 100},
+        "sequencer": {
+            "instruction_memory_words": 4096,
+            "load_queue_depth": 8,
+            "matrix_queue_depth": 8,
+            "vector_queue_depth": 8,
+            "store_queue_depth": 4,
+            "semaphores": 128,
+        },
+        "mac": {"rows": rows, "columns": columns, "latency_cycles": 4},
+        "vector": {"lanes": lanes, "latency_cycles": 5},
+        "chaining": {"enabled": True, "hop_cycles": 1},
+        "sram": {
+            "weights": {"capacity_bytes": weights_bytes, "banks": 8, "word_bytes": 16},
+            "activations": {"capacity_bytes": 1 << 16, "banks": 8, "word_bytes": 16},
+            "accumulators": {"capacity_bytes": 1 << 15, "banks": 4, "word_bytes": 32},
+            "parameters": {"capacity_bytes": 1 << 15, "banks": 4, "word_bytes": 32},
+        },
+        "dma": {"sram_bytes_per_cycle": 16, "latency_cycles": 1},
+        "dram": {
+            "capacity_bytes": 1 << 24,
+            "bytes_per_cycle": 4,
+            "read_latency_cycles": 20,
+            "write_latency_cycles": 10,
+            "burst_bytes": 32,
+            "outstanding_bursts": 4,
+        },
+    }
+    for table, values in changes.items():
+        section = data["sram"][table[5:]] if table.startswith("sram_") else data[table]
+        section.update(values)
+    return data
+
+
+@st.composite
+def chips(draw: st.DrawFn, weights_bytes: int = 1 << 16) -> Chip:
+    """Any chip large enough for a small model."""
+
+    def sram(capacity: int) -> dict[str, int]:
+        banks = draw(st.sampled_from([1, 2, 4, 16, 64]))
+        word = draw(st.sampled_from([4, 8, 16, 64]))
+        return {"capacity_bytes": -(-capacity // (banks * word)) * banks * word, "banks": banks, "word_bytes": word}
+
+    depth = st.integers(1, 12)
+    data = chip_data(
+        rows=draw(st.sampled_from([1, 3, 4, 8, 16, 32])),
+        columns=draw(st.sampled_from([1, 5, 8, 16, 64])),
+        lanes=draw(st.sampled_from([1, 4, 7, 8, 32])),
+    )
+    data["sequencer"].update(
+        dispatch_cycles=draw(st.integers(1, 4)),
+        load_queue_depth=draw(depth),
+        matrix_queue_depth=draw(depth),
+        vector_queue_depth=draw(depth),
+        store_queue_depth=draw(depth),
+        semaphore_cycles=draw(st.integers(1, 4)),
+    )
+    data["mac"]["latency_cycles"] = draw(st.integers(1, 12))
+    data["vector"]["latency_cycles"] = draw(st.integers(1, 12))
+    data["chaining"] = {"enabled": draw(st.booleans()), "hop_cycles": draw(st.integers(1, 5))}
+    data["sram"] = {
+        "weights": sram(weights_bytes),
+        "activations": sram(1 << 16),
+        "accumulators": sram(1 << 15),
+        "parameters": sram(1 << 15),
+    }
+    data["dma"] = {
+        "sram_bytes_per_cycle": draw(st.sampled_from([1, 4, 16, 64])),
+        "latency_cycles": draw(st.integers(1, 4)),
+    }
+    data["dram"].update(
+        bytes_per_cycle=draw(st.sampled_from([0.3, 1, 1.5, 4, 16])),
+        read_latency_cycles=draw(st.integers(0, 60)),
+        write_latency_cycles=draw(st.integers(0, 60)),
+        burst_bytes=draw(st.sampled_from([8, 24, 32, 64])),
+        outstanding_bursts=draw(st.integers(1, 8)),
+    )
+    return check_chip(data, "test chip")
