@@ -53,8 +53,8 @@ def mfcc(audio: npt.ArrayLike, sample_rate: int = SAMPLE_RATE_HZ) -> npt.NDArray
     Raises
     ------
     InputError
-        For another rate, more than one channel, an empty clip, one longer than a second, or samples that are not
-        finite or outside [-1, 1].
+        For another rate, more than one channel, an empty clip, one longer than a second, or samples that are no
+        numbers or outside [-1, 1].
 
     Notes
     -----
@@ -109,7 +109,10 @@ def read_wav(path: str | Path) -> npt.NDArray[np.float32]:
 
 
 def _checked_clip(audio: npt.ArrayLike, sample_rate: int) -> FloatArray:
-    samples = np.asarray(audio, dtype=np.float64)
+    try:
+        samples = np.asarray(audio, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("audio clip", "samples", f"no array of numbers: {error}") from error
     if sample_rate != SAMPLE_RATE_HZ:
         raise InputError("audio clip", "sample rate", f"{sample_rate} Hz", f"{SAMPLE_RATE_HZ} Hz")
     if samples.ndim != 1:
