@@ -1,0 +1,1 @@
+"""The commands, one module each; what they need beyond the command line is imported when they run."""

@@ -1,0 +1,109 @@
+"""What the command line prints: results on standard output, notes and progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_FILE_WIDTH = 160
+"""Columns of what is printed to a file or a pipe, where no terminal sets a limit."""
+
+
+def say(text: str = "") -> None:
+    """One line of a result."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """One line beside the result, for the reader and not for a script."""
+    click.echo(f"accelsim: note: {text}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """A result as one JSON object."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str], title: str = "") -> Table:
+    """A table of texts, taken as they are.
+
+    Parameters
+    ----------
+    headers : sequence of str
+    rows : sequence of sequence of str
+    left : sequence of str
+        Headers of the columns that are text; all others are numbers, to the right.
+    title : str
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=Text(title) if title else None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        made.add_column(Text(header), justify="left" if header in left else "right")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def show(renderable: Any) -> None:
+    """Print a table of rich's; with colours on a terminal only."""
+    from rich.console import Console
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _FILE_WIDTH
+    console = Console(file=sys.stdout, width=width, highlight=False, soft_wrap=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    lines = (line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
+    click.echo("\n".join(lines))
+
+
+def say_written(paths: Sequence[Path]) -> None:
+    """Where the files went."""
+    for path in paths:
+        say(f"written: {path} ({path.stat().st_size:,} bytes)")
+
+
+@contextmanager
+def progress_bar(text: str, *, silent: bool = False) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on standard error while the block runs; yields None where that is no terminal.
+
+    Parameters
+    ----------
+    text : str
+        What is going on.
+    silent : bool
+        Never show one.
+    """
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def cycle_counter(text: str, *, silent: bool = False) -> Iterator[Callable[[int], None] | None]:
+    """A line on standard error that shows the cycle simulated; yields None where that is no terminal."""
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text) as status:
+        yield lambda cycle: status.update(f"{text}: cycle {cycle:,}")

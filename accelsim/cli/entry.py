@@ -1,0 +1,96 @@
+"""The entry point: runs a command and turns whatever it raises into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from accelsim.cli.app import app
+from accelsim.cli.state import State
+from accelsim.errors import AccelsimError, ManyErrors
+
+EXIT_USAGE = 2
+EXIT_INTERNAL = 70
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; those of the process where absent.
+
+    Returns
+    -------
+    int
+        0; 2 for a mistake in the command or its files; 70 for a fault of the program; 130 when interrupted.
+    """
+    state = State()
+    try:
+        code = app.main(args=_arguments(arguments), prog_name="accelsim", standalone_mode=False, obj=state)
+        _flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        _say(_usage_text(error))
+        return EXIT_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return EXIT_INTERRUPTED
+    except AccelsimError as error:
+        if state.debug:
+            traceback.print_exc()
+        for one in error.errors if isinstance(error, ManyErrors) else (error,):
+            _say(str(one))
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader has gone, as `| head` does; what is still buffered has nowhere to go either.
+        _discard_output()
+        return 0
+    except Exception as error:
+        if state.debug:
+            traceback.print_exc()
+        reason = f": {error}" if str(error) else ""
+        hint = "" if state.debug else " (accelsim --debug COMMAND shows where)"
+        _say(f"internal error: {type(error).__name__}{reason}; please report it{hint}")
+        return EXIT_INTERNAL
+
+
+def _arguments(arguments: Sequence[str] | None) -> list[str]:
+    return list(sys.argv[1:] if arguments is None else arguments)
+
+
+def _usage_text(error: click.ClickException) -> str:
+    text = error.format_message()
+    context = getattr(error, "ctx", None)
+    return f"{text.rstrip('.')} (see {context.command_path} --help)" if context is not None else text
+
+
+def _say(text: str) -> None:
+    """One line on stderr; what a terminal would act on is shown, not done."""
+    line = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in " ".join(text.split()))
+    click.echo(f"accelsim: error: {line}", err=True)
+
+
+def _flush() -> None:
+    """Write out what is buffered here, where a failure still has an exit code."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        raise click.FileError("standard output", error.strerror or str(error)) from None
+
+
+def _discard_output() -> None:
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, sys.stdout.fileno())
+    finally:
+        os.close(sink)
