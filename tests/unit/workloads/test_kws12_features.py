@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import InputError
@@ -86,12 +86,14 @@ def test_one_frame_equals_the_definition_written_out() -> None:
     np.testing.assert_allclose(mfcc(frame)[0], expected, rtol=1e-5, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(samples=st.integers(1, CLIP_SAMPLES - 1))
 def test_a_short_clip_is_padded_with_zeros(samples: int) -> None:
     clip = _noise(samples)
     np.testing.assert_array_equal(mfcc(clip), mfcc(np.concatenate([clip, np.zeros(CLIP_SAMPLES - samples)])))
 
 
+@settings(deadline=None)
 @given(gain=st.floats(1e-3, 1.0))
 def test_loudness_moves_coefficient_0_alone(gain: float) -> None:
     loud, quiet = mfcc(_noise()), mfcc(gain * _noise())
@@ -99,6 +101,7 @@ def test_loudness_moves_coefficient_0_alone(gain: float) -> None:
     np.testing.assert_allclose(quiet[:, 1:], loud[:, 1:], atol=1e-5)
 
 
+@settings(deadline=None)
 @given(frame=st.integers(0, 24))
 def test_frames_do_not_overlap(frame: int) -> None:
     clip = _noise()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,16 @@ from accelsim.errors import InputError  # noqa: E402
 from accelsim.frontend.pytorch import load_pytorch  # noqa: E402
 from accelsim.graph.execute import run_float  # noqa: E402
 from workloads.kws12 import train as trainer  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small are slower on several threads, much slower on a busy machine; then as it was found."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def _data(clips: int = 256, seed: int = 0) -> trainer.Dataset:
@@ -83,15 +94,6 @@ def test_the_onnx_model_takes_any_number_of_clips(tmp_path: Path) -> None:
         np.testing.assert_allclose(logits, trainer.logits_of(network, data)[:clips], atol=1e-5)
 
 
-@pytest.fixture
-def _one_thread_restored() -> object:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-
-
-@pytest.mark.usefixtures("_one_thread_restored")
 def test_the_command_writes_every_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "build_dataset", lambda split, seed, counts=None: _data(128, seed))
     monkeypatch.setattr(trainer, "espeak_version", lambda: "none")
@@ -107,7 +109,6 @@ def test_the_command_writes_every_artefact(tmp_path: Path, monkeypatch: pytest.M
     assert report["accuracy"]["test"] == {"clips": 128, "right": right}
 
 
-@pytest.mark.usefixtures("_one_thread_restored")
 def test_the_command_reports_a_mistake_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
