@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -19,9 +21,20 @@ _FILE_WIDTH = 160
 """Columns of what is printed to a file or a pipe, where no terminal sets a limit."""
 
 
-def say(text: str = "") -> None:
-    """One line of a result."""
-    click.echo(text)
+def say(text: str) -> None:
+    """One or more lines of a result.
+
+    Raises
+    ------
+    InputError
+        The standard output can't be written, as on a full disk.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError("standard output", "", f"can't be written: {error.strerror or error}") from None
 
 
 def note(text: str) -> None:
@@ -31,7 +44,7 @@ def note(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """A result as one JSON object."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str], title: str = "") -> Table:
@@ -66,7 +79,7 @@ def show(renderable: Any) -> None:
     with console.capture() as capture:
         console.print(renderable)
     lines = (line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
-    click.echo("\n".join(lines))
+    say("\n".join(lines))
 
 
 def say_written(paths: Sequence[Path]) -> None:

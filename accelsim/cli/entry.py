@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from accelsim.cli.app import app
 from accelsim.cli.state import State
 from accelsim.errors import AccelsimError, ManyErrors
 
+EXIT_NO_READER = 1
 EXIT_USAGE = 2
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
@@ -29,12 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for a mistake in the command or its files; 70 for a fault of the program; 130 when interrupted.
+        0; 2 for a mistake in the command or its files; 70 for a fault of the program; 130 when interrupted; 1 where
+        nobody reads the output any more.
     """
     state = State()
     try:
         code = app.main(args=_arguments(arguments), prog_name="accelsim", standalone_mode=False, obj=state)
-        _flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         _say(_usage_text(error))
@@ -48,10 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for one in error.errors if isinstance(error, ManyErrors) else (error,):
             _say(str(one))
         return error.exit_code
-    except BrokenPipeError:
-        # The reader has gone, as `| head` does; what is still buffered has nowhere to go either.
-        _discard_output()
-        return 0
+    except SystemExit:
+        # click's answer to a reader that has gone, as `| head` goes: nobody is left to tell.
+        return EXIT_NO_READER
     except Exception as error:
         if state.debug:
             traceback.print_exc()
@@ -75,22 +74,3 @@ def _say(text: str) -> None:
     """One line on stderr; what a terminal would act on is shown, not done."""
     line = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in " ".join(text.split()))
     click.echo(f"accelsim: error: {line}", err=True)
-
-
-def _flush() -> None:
-    """Write out what is buffered here, where a failure still has an exit code."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _discard_output()
-        raise click.FileError("standard output", error.strerror or str(error)) from None
-
-
-def _discard_output() -> None:
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, sys.stdout.fileno())
-    finally:
-        os.close(sink)

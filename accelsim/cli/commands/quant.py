@@ -303,13 +303,14 @@ def _load(model: ModelFile, options: Options, features: NDArray[np.float32]) -> 
         )
     from accelsim.frontend.onnx import load_onnx
 
+    length = options.timesteps or (features.shape[1] if features.ndim == 3 else None)
     try:
-        return load_onnx(model.path, timesteps=options.timesteps)
+        return load_onnx(model.path, timesteps=length)
     except InputError as error:
-        # The model leaves its length open: the data's is meant.
-        if error.field != "timesteps" or options.timesteps is not None or features.ndim != 3:
+        if error.field != "timesteps" or options.timesteps is not None:
             raise
-        return load_onnx(model.path, timesteps=features.shape[1])
+        # The length was the data's; so it is the data that does not fit.
+        raise InputError(options.data, "", f"frames of {length} time steps", error.expected) from None
 
 
 def _print_report(report: QuantizationReport) -> None:
