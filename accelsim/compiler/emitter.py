@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from accelsim.chip import Chip
 from accelsim.errors import CapacityError
@@ -12,6 +13,11 @@ from accelsim.isa import Instruction, definition, make, opcodes
 
 Operand = tuple[int, int]
 """(address register, offset in bytes)."""
+
+
+SCRATCH_REGISTERS = 4
+"""The last registers are redefined wherever they are used, inside loops too."""
+_LASTING_REGISTERS = opcodes.ADDRESS_REGISTERS - 1 - SCRATCH_REGISTERS
 
 
 @dataclass(frozen=True)
@@ -73,21 +79,39 @@ class Emitter:
 
     def register(self, base: int, *, phase: int = 0, wrap: int = 0, strides: Sequence[int] = ()) -> int:
         """The number of an address register with this content, defined ahead of all open loops."""
-        steps = [0] * opcodes.LOOP_LEVELS
-        for level, stride in enumerate(strides):
-            # In a ring only the distance modulo its size counts.
-            steps[level] = stride % wrap if wrap else stride
-        content = (base, phase, wrap, *steps)
+        content = _register_content(base, phase, wrap, strides)
         if content not in self._registers:
             number = len(self._registers) + 1
-            if number >= opcodes.ADDRESS_REGISTERS:
-                raise CapacityError(
-                    self.chip.name, "address registers", number, opcodes.ADDRESS_REGISTERS - 1, "registers"
-                )
+            if number > _LASTING_REGISTERS:
+                raise CapacityError(self.chip.name, "address registers", number, _LASTING_REGISTERS, "registers")
             self._registers[content] = number
-            names = {f"stride{level}": stride for level, stride in enumerate(steps)}
-            self._program.append((make("address", register=number, base=base, phase=phase, wrap=wrap, **names), None))
+            self._program.append((make("address", register=number, **_register_fields(content)), None))
         return self._registers[content]
+
+    def scratch(
+        self,
+        which: int,
+        base: int,
+        *,
+        phase: int = 0,
+        wrap: int = 0,
+        strides: Sequence[int] = (),
+        layer: int | None = None,
+        guard: int = 0,
+    ) -> int:
+        """The number of a register, defined here and now: it holds until `which` is asked for again.
+
+        The sequencer resolves addresses as it dispatches, so instructions in queues don't mind.
+        """
+        number = _LASTING_REGISTERS + 1 + which
+        self.emit(
+            "address",
+            layer=layer,
+            register=number,
+            guard=guard,
+            **_register_fields(_register_content(base, phase, wrap, strides)),
+        )
+        return number
 
     def guard(self, low: int, high: int, waves: int) -> int:
         """The guard register for waves low <= w < high; 0, always true, where that is all of them."""
@@ -162,6 +186,21 @@ def _flatten(items: list[_Item], instructions: list[Instruction], layers: list[i
         else:
             instructions.append(item[0])
             layers.append(item[1])
+
+
+def _register_content(base: int, phase: int, wrap: int, strides: Sequence[int]) -> tuple[int, ...]:
+    steps = [0] * opcodes.LOOP_LEVELS
+    for level, stride in enumerate(strides):
+        # In a ring only the distance modulo its size counts.
+        steps[level] = stride % wrap if wrap else stride
+    return base, phase, wrap, *steps
+
+
+def _register_fields(content: tuple[int, ...]) -> dict[str, Any]:
+    base, phase, wrap, *steps = content
+    return {"base": base, "phase": phase, "wrap": wrap} | {
+        f"stride{level}": stride for level, stride in enumerate(steps)
+    }
 
 
 def _offset_bits(instruction: str, name: str) -> int:

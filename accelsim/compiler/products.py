@@ -72,50 +72,74 @@ class Products:
         whole = [token for token in signals if not token.each]
         emitter.emit("sync", layer=index, guard=guard, unit=Unit.MATRIX, waits=waits)
         if one.blocks:
+            tiles = one.block_rows // self.shared.chip.mac.rows
+            size = one.block_rows * one.product.columns
+            slot = self._slot(index, one, 0, one.slot_bytes)
+            operands = [
+                (emitter.scratch(which, address, strides=(0, stride), layer=index, guard=guard), 0)
+                for which, address, stride in (
+                    (1, one.dram, size),
+                    (2, sums, 4 * one.block_rows),
+                    (3, one.bias, 4 * one.block_rows),
+                )
+            ]
             with emitter.loop(one.blocks, guard=guard, layer=index):
-                self._block(index, one, sums, source, 0, chained)
+                self._block(index, one, source, tiles, one.block_rows, slot, operands, chained)
         if one.rest_rows:
-            self._block(index, one, sums, source, one.blocks, chained)
+            done = one.blocks * one.block_rows
+            tiles = -(-one.rest_rows // self.shared.chip.mac.rows)
+            slot = self._slot(index, one, one.blocks, 0)
+            operands = [
+                emitter.operand("load", "source", one.dram + done * one.product.columns),
+                emitter.operand("matmul", "accumulators", sums + 4 * done),
+                emitter.operand("matmul", "bias", one.bias + 4 * done),
+            ]
+            self._block(index, one, source, tiles, one.rest_rows, slot, operands, chained)
         if whole:
             emitter.emit("sync", layer=index, guard=guard, unit=Unit.MATRIX, signals=whole)
 
-    def _block(
-        self, index: int, one: PlacedProduct, sums: int, source: Operand, first: int, signals: list[Token]
-    ) -> None:
-        """Load and use a block of rows: block `first` + the counter of the loop over blocks."""
-        emitter, guard = self.shared.emitter, self.shared.guards[index]
-        placed = self.shared.placement.stages[index]
-        rest = first == one.blocks
-        filled, free = self._block_semaphores(index, one)
-        rows = one.rest_rows if rest else one.block_rows
-        size = -(-rows // self.shared.chip.mac.rows) * self.shared.chip.mac.rows * one.product.columns
+    def _slot(self, index: int, one: PlacedProduct, first: int, stride: int) -> Operand:
+        """Where block `first` of a step goes: the two slots take turns through all blocks of all steps."""
+        stage = self.shared.placement.stages[index].stage
         a_step = one.blocks + (1 if one.rest_rows else 0)
-        inner = 0 if rest else 1
-        slot = (
-            emitter.register(
-                0,
-                phase=(first - (placed.stage.first + placed.stage.delay) * a_step) % 2 * one.slot_bytes,
-                wrap=2 * one.slot_bytes,
-                strides=(a_step * one.slot_bytes, inner * one.slot_bytes),
-            ),
+        register = self.shared.emitter.scratch(
+            0,
             one.weights,
+            phase=(first - (stage.first + stage.delay) * a_step) % 2 * one.slot_bytes,
+            wrap=2 * one.slot_bytes,
+            strides=(a_step * one.slot_bytes, stride),
+            layer=index,
+            guard=self.shared.guards[index],
         )
-        offset = first * one.block_rows
+        return register, 0
 
-        def strided(instruction: str, name: str, address: int, stride: int) -> Operand:
-            if not inner:
-                return emitter.operand(instruction, name, address)
-            return emitter.register(address, strides=(0, stride)), 0
-
+    def _block(
+        self,
+        index: int,
+        one: PlacedProduct,
+        source: Operand,
+        tiles: int,
+        rows: int,
+        slot: Operand,
+        operands: list[Operand],
+        signals: list[Token],
+    ) -> None:
+        """Load a block of row tiles into its slot, and use it; `operands` are DRAM, accumulators and bias."""
+        emitter, guard = self.shared.emitter, self.shared.guards[index]
+        filled, free = self._block_semaphores(index, one)
+        dram, sums, bias = operands
+        tile_bytes = self.shared.chip.mac.rows * one.product.columns
         emitter.emit(
             "load",
             layer=index,
             guard=guard,
             memory=Memory.WEIGHTS,
-            source=strided("load", "source", one.dram + offset * one.product.columns, size),
+            source=dram,
             destination=slot,
-            row_bytes=size,
-            rows=1,
+            row_bytes=tile_bytes,
+            rows=tiles,
+            source_pitch=tile_bytes,
+            destination_pitch=tile_bytes,
             waits=[Token(free)],
             signals=[Token(filled)],
         )
@@ -128,8 +152,8 @@ class Products:
             columns=one.product.columns,
             weights=slot,
             input=source,
-            accumulators=strided("matmul", "accumulators", sums + 4 * offset, 4 * rows),
-            bias=strided("matmul", "bias", one.bias + 4 * offset, 4 * rows),
+            accumulators=sums,
+            bias=bias,
             waits=[Token(filled)],
             signals=[Token(free), *signals],
         )

@@ -19,7 +19,7 @@ from accelsim.quant.model import QGraph
 from support.random_chips import chip_data, chips
 from support.random_models import random_graph
 
-FAST = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FAST = settings(deadline=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
