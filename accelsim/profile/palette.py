@@ -1,0 +1,37 @@
+"""Colours that tell apart in print and without colour vision.
+
+Source: M. Okabe and K. Ito, "Color Universal Design" (2008), the palette of eight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
+
+CAUSE_STYLE = {
+    "matrix": (BLUE, ""),
+    "vector": (SKY, ""),
+    "bank": (VERMILION, "xxxx"),
+    "latency": (YELLOW, "...."),
+    "dram": (ORANGE, "////"),
+    "sequencer": (GREY, "\\\\\\\\"),
+}
+"""Colour and hatching of each cause: work is plain, waiting is hatched."""
+
+OUTSIDE_COLOUR = "#BBBBBB"
+"""For instructions of no layer."""
+
+_LAYERS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
+
+
+def layer_colours(count: int) -> Sequence[str]:
+    """A colour a layer: distinct ones for a few, else from dark to light in the order of the layers."""
+    if count <= len(_LAYERS):
+        return _LAYERS[:count]
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    ramp = colormaps["viridis"]
+    return [to_hex(ramp(index / (count - 1))) for index in range(count)]

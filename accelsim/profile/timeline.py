@@ -1,0 +1,201 @@
+"""The unit timeline: shares of busy cycles over the whole run, single operations in a stretch of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import StrMethodFormatter
+from numpy.typing import NDArray
+
+from accelsim.isa.opcodes import Unit
+from accelsim.profile.palette import OUTSIDE_COLOUR, layer_colours
+
+LANES = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
+BINS = 600
+"""Steps of time of the whole run's panel: about one for two pixels."""
+_ZOOM_OPERATIONS = 60
+_ZOOM_LEAST_CYCLES = 80
+_NAMES_SHOWN = 18
+_LANE_HEIGHT = 0.8
+
+Events = NDArray[np.void]
+
+
+def draw_timeline(figure: Figure, events: Events, cycles: int, layers: Sequence[str]) -> None:
+    """Draw both panels and the legend.
+
+    Parameters
+    ----------
+    figure : Figure
+    events : EVENT[operations]
+        At least one.
+    cycles : int
+        Of the run.
+    layers : sequence of str
+        Names in the program's order.
+    """
+    colours = [*layer_colours(len(layers)), OUTSIDE_COLOUR]
+    whole, part = figure.subplots(2, 1, height_ratios=[1, 1.15])
+    first, last = zoom_window(events, cycles)
+    _draw_shares(whole, events, cycles, colours)
+    whole.axvspan(first, last, facecolor="none", edgecolor="black", linewidth=0.8, linestyle="--")
+    width = _bin_cycles(cycles)
+    span = f"each {width:,} cycles" if width > 1 else "each cycle"
+    _title(whole, f"whole run: share of {span} in which the unit issues")
+    _draw_operations(part, events, first, last, colours)
+    _title(
+        part,
+        f"cycles {first:,} to {last:,} (dashed above): full bar = issuing, half = with waits between beats, "
+        "line = until its last result",
+    )
+    part.set_xlabel("cycle")
+    used = [int(layer) for layer in np.unique(events["layer"])]
+    shown = [layer for layer in used if layer >= 0]
+    skip = -(-len(shown) // _NAMES_SHOWN)
+    handles = [Patch(facecolor=colours[layer], label=layers[layer]) for layer in shown[:: max(1, skip)]]
+    if -1 in used:
+        handles.append(Patch(facecolor=OUTSIDE_COLOUR, label="of no layer"))
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(6, len(handles)),
+        frameon=False,
+        fontsize=8,
+        title=f"one of {skip} layers is named" if skip > 1 else None,
+        title_fontsize=8,
+    )
+
+
+def zoom_window(events: Events, cycles: int) -> tuple[int, int]:
+    """First and last cycle of the densest stretch of some tens of compute operations in the middle half of the run.
+
+    Parameters
+    ----------
+    events : EVENT[operations]
+        At least one.
+    cycles : int
+        Of the run.
+    """
+    compute = events[np.isin(events["unit"], (Unit.MATRIX, Unit.VECTOR))]
+    starts = np.sort((compute if len(compute) else events)["started"])
+    count = min(_ZOOM_OPERATIONS, len(starts))
+    low = min(len(starts) // 4, len(starts) - count)
+    high = max(low + 1, min(3 * len(starts) // 4, len(starts)) - count + 1)
+    spans = starts[low + count - 1 : high + count - 1] - starts[low:high]
+    first = int(starts[low + int(spans.argmin())])
+    last = first + max(int(spans.min()) + 1, _ZOOM_LEAST_CYCLES)
+    return (first, last) if last <= cycles else (max(0, cycles - (last - first)), cycles)
+
+
+def busy_shares(events: Events, unit: int, layers: int, cycles: int, bin_cycles: int) -> NDArray[np.float64]:
+    """How much of each bin of time a unit issues beats, by layer.
+
+    An operation's busy cycles are taken as spread evenly from its first to its last beat.
+
+    Parameters
+    ----------
+    events : EVENT[operations]
+    unit : int
+    layers : int
+    cycles : int
+        Of the run.
+    bin_cycles : int
+
+    Returns
+    -------
+    float64[layers + 1, bins]
+        0 to 1; the last row is of no layer.
+    """
+    mine, begins = _in_turn(events[events["unit"] == unit])
+    bins = -(-cycles // bin_cycles)
+    starts, ends = begins / bin_cycles, (mine["issued"] + 1) / bin_cycles
+    density = mine["busy"] / (mine["issued"] + 1 - begins)
+    first, last = begins // bin_cycles, mine["issued"] // bin_cycles
+    # Whole bins by differences of a running sum; then off with what lies before the start and after the end.
+    steps = np.zeros((layers + 1, bins + 1))
+    np.add.at(steps, (mine["layer"], first), density)
+    np.add.at(steps, (mine["layer"], last + 1), -density)
+    shares = np.cumsum(steps, axis=1)[:, :bins]
+    np.add.at(shares, (mine["layer"], first), -density * (starts - first))
+    np.add.at(shares, (mine["layer"], last), -density * (last + 1 - ends))
+    # The running sum leaves rounding errors where nothing is left.
+    shares[shares < 1e-9] = 0
+    return np.minimum(shares, 1)
+
+
+def _in_turn(events: Events) -> tuple[Events, NDArray[np.int64]]:
+    """One unit's operations in order, and where each begins when the one before has ended.
+
+    The load DMA asks for an operation's data while the data before are landing; all other units have no overlap.
+    """
+    events = events[np.argsort(events["issued"], kind="stable")]
+    begins = events["started"].copy()
+    begins[1:] = np.maximum(begins[1:], events["issued"][:-1] + 1)
+    return events, begins
+
+
+def _bin_cycles(cycles: int) -> int:
+    return -(-cycles // BINS)
+
+
+def _draw_shares(axes: Axes, events: Events, cycles: int, colours: Sequence[str]) -> None:
+    width = _bin_cycles(cycles)
+    for lane, unit in enumerate(LANES):
+        shares = busy_shares(events, unit, len(colours) - 1, cycles, width)
+        edges = np.arange(shares.shape[1] + 1) * width
+        # The axis points down: a bar stands on the lane's lower edge.
+        base = np.full(shares.shape[1], lane + (1 + _LANE_HEIGHT) / 2)
+        for layer, colour in enumerate(colours):
+            if shares[layer].any():
+                top = base - _LANE_HEIGHT * shares[layer]
+                axes.stairs(top, edges, baseline=base, fill=True, color=colour, linewidth=0)
+                base = top
+    _lanes(axes, 0, cycles)
+
+
+def _draw_operations(axes: Axes, events: Events, first: int, last: int, colours: Sequence[str]) -> None:
+    palette = np.array(colours)
+    for lane, unit in enumerate(LANES):
+        mine, starts = _in_turn(events[events["unit"] == unit])
+        seen = (mine["done"] >= first) & (mine["started"] < last)
+        mine, starts = mine[seen], starts[seen]
+        ends, done = mine["issued"] + 1, mine["done"] + 1
+        solid = mine["busy"] >= ends - starts
+        height = np.where(solid, _LANE_HEIGHT, _LANE_HEIGHT / 2)
+        middle = lane + 0.5
+        boxes = PolyCollection(
+            list(_boxes(starts, ends, middle - height / 2, middle + height / 2)),
+            facecolors=palette[mine["layer"]],
+            edgecolors="white",
+            linewidths=0.4,
+        )
+        axes.add_collection(boxes)
+        axes.hlines(np.full(len(mine), middle), ends, done, colors=palette[mine["layer"]], linewidth=0.9)
+    _lanes(axes, first, last)
+
+
+def _boxes(
+    left: NDArray[np.int64], right: NDArray[np.int64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """float64[boxes, 4 corners, 2]."""
+    corners = [(left, low), (right, low), (right, high), (left, high)]
+    return np.stack([np.stack([x.astype(np.float64), y], axis=1) for x, y in corners], axis=1)
+
+
+def _lanes(axes: Axes, first: int, last: int) -> None:
+    axes.set_xlim(first, last)
+    axes.set_ylim(len(LANES), 0)
+    axes.set_yticks(np.arange(len(LANES)) + 0.5, [unit.name.lower() for unit in LANES])
+    axes.tick_params(axis="y", length=0)
+    axes.hlines(np.arange(1, len(LANES)), first, last, colors="#CCCCCC", linewidth=0.6)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, fontsize=9, loc="left")
