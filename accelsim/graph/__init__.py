@@ -1,5 +1,31 @@
 """The model as data: layers over per-frame tensors, without a batch axis."""
 
-from accelsim.graph.model import Gate, Graph, Layer, Linear, Lstm, SelectStep, Tensor
+from accelsim.graph.model import (
+    Concat,
+    Gate,
+    Graph,
+    Gru,
+    GruGate,
+    Layer,
+    Linear,
+    Lstm,
+    Recurrent,
+    Rnn,
+    SelectStep,
+    Tensor,
+)
 
-__all__ = ["Gate", "Graph", "Layer", "Linear", "Lstm", "SelectStep", "Tensor"]
+__all__ = [
+    "Concat",
+    "Gate",
+    "Graph",
+    "Gru",
+    "GruGate",
+    "Layer",
+    "Linear",
+    "Lstm",
+    "Recurrent",
+    "Rnn",
+    "SelectStep",
+    "Tensor",
+]

@@ -24,6 +24,14 @@ class Gate(IntEnum):
     OUTPUT = 3
 
 
+class GruGate(IntEnum):
+    """The order of the gates of a GRU in every array of this package."""
+
+    RESET = 0
+    UPDATE = 1
+    CANDIDATE = 2
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One value that flows between layers.
@@ -65,6 +73,8 @@ class Lstm:
     recurrent_weights : float32[4, units, units]
     bias : float32[4, units]
         The sum of the input and the recurrent bias.
+    reverse : bool
+        It takes the steps from the last to the first; `y` is in the order of time all the same.
     """
 
     name: str
@@ -73,11 +83,87 @@ class Lstm:
     input_weights: FloatArray
     recurrent_weights: FloatArray
     bias: FloatArray
+    reverse: bool = False
 
     @property
     def units(self) -> int:
         """Hidden size."""
         return int(self.input_weights.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Gru:
+    """One direction of one GRU layer; the initial state is zero.
+
+    ``z = sigmoid(Wz x + Rz h + bz)``, ``r = sigmoid(Wr x + Rr h + br)``, ``h = (1 - z) n + z h`` with
+    ``n = tanh(Wn x + wn + r (Rn h + rn))`` where `linear_before_reset`, else ``n = tanh(Wn x + wn + Rn (r h) + rn)``.
+
+    Parameters
+    ----------
+    name : str
+    x : Tensor
+        (T, inputs).
+    y : Tensor
+        (T, units).
+    input_weights : float32[3, units, inputs]
+        Gate order `GruGate`.
+    recurrent_weights : float32[3, units, units]
+    input_bias, recurrent_bias : float32[3, units]
+    linear_before_reset : bool
+    reverse : bool
+        As `Lstm.reverse`.
+    """
+
+    name: str
+    x: Tensor
+    y: Tensor
+    input_weights: FloatArray
+    recurrent_weights: FloatArray
+    input_bias: FloatArray
+    recurrent_bias: FloatArray
+    linear_before_reset: bool
+    reverse: bool = False
+
+    @property
+    def units(self) -> int:
+        """Hidden size."""
+        return int(self.input_weights.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Rnn:
+    """One direction of one vanilla RNN layer: ``h = activation(W x + R h + b)``; the initial state is zero.
+
+    Parameters
+    ----------
+    name : str
+    x : Tensor
+        (T, inputs).
+    y : Tensor
+        (T, units).
+    input_weights : float32[units, inputs]
+    recurrent_weights : float32[units, units]
+    bias : float32[units]
+        The sum of the input and the recurrent bias.
+    activation : str
+        tanh or relu.
+    reverse : bool
+        As `Lstm.reverse`.
+    """
+
+    name: str
+    x: Tensor
+    y: Tensor
+    input_weights: FloatArray
+    recurrent_weights: FloatArray
+    bias: FloatArray
+    activation: str = "tanh"
+    reverse: bool = False
+
+    @property
+    def units(self) -> int:
+        """Hidden size."""
+        return int(self.input_weights.shape[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +195,25 @@ class SelectStep:
     step: int
 
 
-Layer = Lstm | Linear | SelectStep
+@dataclass(frozen=True)
+class Concat:
+    """``y`` is the parts side by side along the features: the two directions of a bidirectional layer.
+
+    Parameters
+    ----------
+    name : str
+    parts : tuple of Tensor
+        Of the same number of steps.
+    y : Tensor
+    """
+
+    name: str
+    parts: tuple[Tensor, ...]
+    y: Tensor
+
+
+Recurrent = Lstm | Gru | Rnn
+Layer = Recurrent | Linear | SelectStep | Concat
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +225,7 @@ class Graph:
     name : str
     input, output : Tensor
     layers : tuple of Layer
-        Each layer's `x` is `input` or an earlier layer's `y`.
+        Each layer's `x` (a `Concat`'s `parts`) is `input` or an earlier layer's `y`.
     source : str
         The file it was read from, for messages.
     """

@@ -86,6 +86,8 @@ class QLstm:
         Added after it.
     initial_hidden : int
         Every byte of the hidden state before the first step: the recurrent input's zero point.
+    reverse : bool
+        It takes the steps from the last to the first; `y` is in the order of time all the same.
     """
 
     name: str
@@ -102,11 +104,137 @@ class QLstm:
     hidden_requantizer: Requantizer
     hidden_zero_point: int
     initial_hidden: int
+    reverse: bool = False
 
     @property
     def units(self) -> int:
         """Hidden size."""
         return int(self.input_weights.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class QGru:
+    """One direction of one GRU layer in integers; gate order `graph.GruGate`.
+
+    TensorFlow Lite has no fused integer GRU; this definition uses the same primitives as its LSTM. MBQM is
+    `fixedpoint.multiply_by_quantized_multiplier`, RDBPOT `rounding_divide_by_pot`, SAT16 and SAT8 saturate. For a gate g::
+
+        a[g] = SAT16(MBQM(input_bias[g] + W[g] x, input_requantizers[g]))          Q3.12
+        m[g] = MBQM(recurrent_bias[g] + R[g] v, recurrent_requantizers[g])         v = hidden state's bytes
+        z = SIG(SAT16(m[UPDATE] + a[UPDATE]));  r = SIG(SAT16(m[RESET] + a[RESET]))                        Q0.15
+        u = 32767 - z
+
+        linear_before_reset:      n = TANH_3(SAT16(a[CANDIDATE] + RDBPOT(r * SAT16(m[CANDIDATE]), 15)))
+        otherwise:                v' = SAT8(MBQM(RDBPOT(r * s, 15), hidden_requantizer) + hidden_zero_point)
+                                  n = TANH_3(SAT16(m'[CANDIDATE] + a[CANDIDATE]))          m' from R v'
+
+        s = SAT16(RDBPOT(n * u, 15) + RDBPOT(z * s, 15))                           state, Q0.15
+        h = SAT8(MBQM(s, hidden_requantizer) + hidden_zero_point)
+
+    The state s is carried in int16, as the LSTM's cell state is: an int8 state would lose every change of less than
+    half a step, which is what an update gate near 1 makes. It starts at 0, the bytes h at `initial_hidden`.
+
+    Parameters
+    ----------
+    name : str
+    x, y : QTensor
+        (T, inputs), (T, units).
+    input_weights : int8[3, units, inputs]
+    recurrent_weights : int8[3, units, units]
+    input_bias, recurrent_bias : int32[3, units]
+        With the zero points folded in.
+    input_requantizers, recurrent_requantizers : 3 Requantizer
+        To Q3.12.
+    hidden_requantizer : Requantizer
+        From Q0.15 to the hidden state's scale.
+    hidden_zero_point : int
+        `y`'s zero point.
+    linear_before_reset : bool
+    reverse : bool
+        It takes the steps from the last to the first; `y` is in the order of time all the same.
+    """
+
+    name: str
+    x: QTensor
+    y: QTensor
+    input_weights: Int8Array
+    recurrent_weights: Int8Array
+    input_bias: Int32Array
+    recurrent_bias: Int32Array
+    input_requantizers: tuple[Requantizer, Requantizer, Requantizer]
+    recurrent_requantizers: tuple[Requantizer, Requantizer, Requantizer]
+    hidden_requantizer: Requantizer
+    hidden_zero_point: int
+    linear_before_reset: bool
+    reverse: bool = False
+
+    @property
+    def units(self) -> int:
+        """Hidden size."""
+        return int(self.input_weights.shape[1])
+
+    @property
+    def initial_hidden(self) -> int:
+        """Every byte of the hidden state before the first step."""
+        return self.hidden_zero_point
+
+
+@dataclass(frozen=True, eq=False)
+class QRnn:
+    """One direction of one vanilla RNN layer in integers, by the same primitives as `QGru`::
+
+        a = SAT16(MBQM(input_bias + W x, input_requantizer))
+        p = SAT16(MBQM(recurrent_bias + R h, recurrent_requantizer) + a)          scale 2**preactivation_scale_log2
+        tanh:   h = SAT8(MBQM(TANH_3(p), hidden_requantizer) + hidden_zero_point)            p in Q3.12
+        relu:   h = SAT8(MBQM(max(p, 0), hidden_requantizer) + hidden_zero_point)
+
+    Parameters
+    ----------
+    name : str
+    x, y : QTensor
+        (T, inputs), (T, units).
+    input_weights : int8[units, inputs]
+    recurrent_weights : int8[units, units]
+    input_bias, recurrent_bias : int32[units]
+        With the zero points folded in.
+    input_requantizer, recurrent_requantizer : Requantizer
+        To the pre-activation's scale.
+    preactivation_scale_log2 : int
+        -12 for tanh; for relu from calibration, since its range has no bound.
+    activation : str
+        tanh or relu.
+    hidden_requantizer : Requantizer
+        From Q0.15 (tanh) or from the pre-activation's scale (relu) to the hidden state's.
+    hidden_zero_point : int
+        `y`'s zero point; also the bytes of the initial state.
+    reverse : bool
+        As `QGru.reverse`.
+    """
+
+    name: str
+    x: QTensor
+    y: QTensor
+    input_weights: Int8Array
+    recurrent_weights: Int8Array
+    input_bias: Int32Array
+    recurrent_bias: Int32Array
+    input_requantizer: Requantizer
+    recurrent_requantizer: Requantizer
+    preactivation_scale_log2: int
+    activation: str
+    hidden_requantizer: Requantizer
+    hidden_zero_point: int
+    reverse: bool = False
+
+    @property
+    def units(self) -> int:
+        """Hidden size."""
+        return int(self.input_weights.shape[0])
+
+    @property
+    def initial_hidden(self) -> int:
+        """Every byte of the hidden state before the first step."""
+        return self.hidden_zero_point
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +272,17 @@ class QSelectStep:
     step: int
 
 
-QLayer = QLstm | QLinear | QSelectStep
+@dataclass(frozen=True, eq=False)
+class QConcat:
+    """``y`` is the parts side by side along the features, bytes copied: all have `y`'s scale and zero point."""
+
+    name: str
+    parts: tuple[QTensor, ...]
+    y: QTensor
+
+
+QRecurrent = QLstm | QGru | QRnn
+QLayer = QRecurrent | QLinear | QSelectStep | QConcat
 
 
 @dataclass(frozen=True, eq=False)
