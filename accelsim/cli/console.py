@@ -29,8 +29,10 @@ def say(text: str) -> None:
     InputError
         The standard output can't be written, as on a full disk.
     """
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        click.echo(text)
+        # A character that the terminal has no code for is escaped, not an error.
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -70,16 +72,19 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequen
     return made
 
 
-def show(renderable: Any) -> None:
-    """Print a table of rich's; with colours on a terminal only."""
+def show(*renderables: Any) -> None:
+    """Print rich's tables, an empty line before, between and after them; with colours on a terminal only."""
     from rich.console import Console
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _FILE_WIDTH
-    console = Console(file=sys.stdout, width=width, highlight=False, soft_wrap=False)
-    with console.capture() as capture:
-        console.print(renderable)
-    lines = (line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
-    say("\n".join(lines))
+    console = Console(file=sys.stdout, width=width, highlight=False)
+    texts = []
+    for renderable in renderables:
+        with console.capture() as capture:
+            console.print(renderable)
+        lines = [line.rstrip() for line in capture.get().split("\n")]
+        texts.append("\n".join(lines).strip("\n"))
+    say("\n" + "\n\n".join(texts) + "\n")
 
 
 def say_written(paths: Sequence[Path]) -> None:

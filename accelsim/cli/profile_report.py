@@ -36,8 +36,8 @@ def files_of(profile: Profile, program: Program, events: NDArray[Any] | None) ->
     return contents
 
 
-def print_profile(program: Program, profile: Profile) -> None:
-    """The layers' table, then cycles, bound and time.
+def print_layers(program: Program, profile: Profile) -> None:
+    """Cycles of each layer of one frame, the lower bound, and what all frames take.
 
     Parameters
     ----------
@@ -46,12 +46,22 @@ def print_profile(program: Program, profile: Profile) -> None:
     """
     from accelsim.profile.tables import layer_table
 
-    frames = f"{profile.frames:,} frame" + ("s" if profile.frames != 1 else "")
-    say(f"{program.name} on chip {program.chip.name} at {program.chip.chip.clock_mhz:g} MHz, {frames}")
+    chip = program.chip
+    say(f"{program.name} on chip {chip.name} at {chip.chip.clock_mhz:g} MHz; schedule: {program.schedule}")
     show(layer_table(profile))
-    ratio = profile.cycles / max(profile.bound.cycles, 1)
-    say(
-        f"cycles a frame: {profile.cycles:,}; lower bound {profile.bound.cycles:,} ({profile.bound.limit}), "
-        f"ratio {ratio:.2f}"
-    )
-    say(f"time a frame: {profile.time_us:,.2f} us")
+    if profile.frames > 1:
+        totals = profile.totals
+        say(f"all {profile.frames:,} frames: {totals['cycles']:,} cycles, {totals['time_us']:,.2f} µs")
+
+
+def print_details(program: Program, profile: Profile) -> None:
+    """What the layers do, what the units and memories do, and where the bytes lie.
+
+    Parameters
+    ----------
+    program : Program
+    profile : Profile
+    """
+    from accelsim.profile.tables import memory_table, storage_table, unit_table, work_table
+
+    show(work_table(profile), unit_table(profile), memory_table(profile), storage_table(program))

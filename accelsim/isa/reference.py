@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from accelsim.isa.assembler import disassemble, format_instruction
 from accelsim.isa.codec import encode, make
 from accelsim.isa.definition import AccessRule, Definition, Factor, Field, Format
+from accelsim.isa.timing_text import TIMING
 
 _PAGE_COLUMNS = 110
 _UNNAMED = "0"
@@ -36,7 +37,8 @@ def reference_text(rules: Definition, command: str) -> str:
         lines += _instruction(rules, form)
     lines += _enums(rules)
     lines += _block(rules)
-    lines += _assembly(rules)
+    lines += TIMING.splitlines()
+    lines += ["", *_assembly(rules)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -62,8 +64,8 @@ def _overview(rules: Definition) -> list[str]:
             "(`--check hazards`) finds such pairs, by what is listed under *Reads* and *Writes* of each instruction.",
         ),
         *_prose(
-            "How long an instruction takes is no part of this text: the timing rules are in `accelsim/timing`,",
-            "the figures they need in the chip file (`configs/`).",
+            "How long an instruction takes follows from the rules under [Timing](#timing) and the chip file",
+            "(`configs/`).",
         ),
     ]
 
@@ -71,8 +73,8 @@ def _overview(rules: Definition) -> list[str]:
 def _state(rules: Definition) -> list[str]:
     rows = [
         ["loop counters", str(rules.loop_levels), "one a nesting level, level 0 outermost; without a running loop 0"],
-        ["address registers", str(rules.address_registers), "`a0` reads as zero"],
-        ["guard registers", str(rules.guard_registers), "`g0` is always true"],
+        ["address registers", str(rules.address_registers), "`a0` reads as zero, others until defined"],
+        ["guard registers", str(rules.guard_registers), "`g0` is always true, others false until defined"],
         ["semaphores", str(rules.semaphores), "counters; `s0` stands for none; a chip may have fewer"],
     ]
     return ["## State of the sequencer", "", *_markdown(["what", "how many", "note"], rows), ""]
@@ -97,7 +99,7 @@ def _shared_fields(rules: Definition) -> list[str]:
         *_prose(
             "Waits are taken together, before the first beat; one marked `each` takes one count an element",
             "instead, one beat's worth before each beat. Signals are given at completion; one marked `each` gives",
-            "one count an element as it is produced.",
+            "one count an element as it is produced. An element of a load or store is a row.",
         ),
         *_field_table(rules.synchronized),
         "",

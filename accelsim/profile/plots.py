@@ -146,6 +146,7 @@ def plot_traffic(profile: Profile) -> Figure:
     time = axes.secondary_xaxis(
         "top", functions=(lambda cycle: np.asarray(cycle) / clock, lambda us: np.asarray(us) * clock)
     )
+    time.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     time.set_xlabel("time in µs")
     _title(figure, profile, "DRAM traffic")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)

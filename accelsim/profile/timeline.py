@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import StrMethodFormatter
@@ -18,10 +19,16 @@ from accelsim.profile.palette import OUTSIDE_COLOUR, layer_colours
 LANES = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
 BINS = 600
 """Steps of time of the whole run's panel: about one for two pixels."""
-_ZOOM_OPERATIONS = 60
+_ZOOM_OPERATIONS = (100, 50, 25)
+_ZOOM_MOST_CYCLES = 600
 _ZOOM_LEAST_CYCLES = 80
 _NAMES_SHOWN = 18
-_LANE_HEIGHT = 0.8
+_LANE_HEIGHT = 0.76
+_RESULT_LINE = 0.93
+_LIGHT = 0.3
+"""Opacity of the time between an operation's beats."""
+_EDGED_SHARE = 1 / 250
+"""Bars narrower than this share of the panel have no white edge: it would cover them."""
 
 Events = NDArray[np.void]
 
@@ -46,12 +53,12 @@ def draw_timeline(figure: Figure, events: Events, cycles: int, layers: Sequence[
     whole.axvspan(first, last, facecolor="none", edgecolor="black", linewidth=0.8, linestyle="--")
     width = _bin_cycles(cycles)
     span = f"each {width:,} cycles" if width > 1 else "each cycle"
-    _title(whole, f"whole run: share of {span} in which the unit issues")
+    _title(whole, f"whole run: share of {span} in which the unit issues (solid) or waits between beats (light)")
     _draw_operations(part, events, first, last, colours)
     _title(
         part,
         f"cycles {first:,} to {last:,} (dashed above): full bar = issuing, half = with waits between beats, "
-        "line = until its last result",
+        "line = to its last result",
     )
     part.set_xlabel("cycle")
     used = [int(layer) for layer in np.unique(events["layer"])]
@@ -83,19 +90,27 @@ def zoom_window(events: Events, cycles: int) -> tuple[int, int]:
     """
     compute = events[np.isin(events["unit"], (Unit.MATRIX, Unit.VECTOR))]
     starts = np.sort((compute if len(compute) else events)["started"])
-    count = min(_ZOOM_OPERATIONS, len(starts))
-    low = min(len(starts) // 4, len(starts) - count)
-    high = max(low + 1, min(3 * len(starts) // 4, len(starts)) - count + 1)
-    spans = starts[low + count - 1 : high + count - 1] - starts[low:high]
-    first = int(starts[low + int(spans.argmin())])
-    last = first + max(int(spans.min()) + 1, _ZOOM_LEAST_CYCLES)
+    first, span = _densest(starts, _ZOOM_OPERATIONS[0])
+    for count in _ZOOM_OPERATIONS[1:]:
+        if span > _ZOOM_MOST_CYCLES:
+            first, span = _densest(starts, count)
+    last = first + max(span, _ZOOM_LEAST_CYCLES)
     return (first, last) if last <= cycles else (max(0, cycles - (last - first)), cycles)
 
 
-def busy_shares(events: Events, unit: int, layers: int, cycles: int, bin_cycles: int) -> NDArray[np.float64]:
-    """How much of each bin of time a unit issues beats, by layer.
+def _densest(starts: NDArray[np.int64], count: int) -> tuple[int, int]:
+    """First cycle and length of the shortest stretch with `count` starts, of those in the middle half."""
+    count = min(count, len(starts))
+    low = min(len(starts) // 4, len(starts) - count)
+    high = max(low + 1, 3 * len(starts) // 4 - count + 1)
+    spans = starts[low + count - 1 : high + count - 1] - starts[low:high]
+    return int(starts[low + int(spans.argmin())]), int(spans.min()) + 1
 
-    An operation's busy cycles are taken as spread evenly from its first to its last beat.
+
+def time_shares(
+    events: Events, unit: int, layers: int, cycles: int, bin_cycles: int, *, busy: bool
+) -> NDArray[np.float64]:
+    """How much of each bin of time a unit has an operation between its first and last beat, by layer.
 
     Parameters
     ----------
@@ -105,6 +120,8 @@ def busy_shares(events: Events, unit: int, layers: int, cycles: int, bin_cycles:
     cycles : int
         Of the run.
     bin_cycles : int
+    busy : bool
+        Count only the cycles it issues beats in, taken as spread evenly over the operation's.
 
     Returns
     -------
@@ -114,7 +131,7 @@ def busy_shares(events: Events, unit: int, layers: int, cycles: int, bin_cycles:
     mine, begins = _in_turn(events[events["unit"] == unit])
     bins = -(-cycles // bin_cycles)
     starts, ends = begins / bin_cycles, (mine["issued"] + 1) / bin_cycles
-    density = mine["busy"] / (mine["issued"] + 1 - begins)
+    density = mine["busy"] / (mine["issued"] + 1 - begins) if busy else np.ones(len(mine))
     first, last = begins // bin_cycles, mine["issued"] // bin_cycles
     # Whole bins by differences of a running sum; then off with what lies before the start and after the end.
     steps = np.zeros((layers + 1, bins + 1))
@@ -146,15 +163,17 @@ def _bin_cycles(cycles: int) -> int:
 def _draw_shares(axes: Axes, events: Events, cycles: int, colours: Sequence[str]) -> None:
     width = _bin_cycles(cycles)
     for lane, unit in enumerate(LANES):
-        shares = busy_shares(events, unit, len(colours) - 1, cycles, width)
-        edges = np.arange(shares.shape[1] + 1) * width
-        # The axis points down: a bar stands on the lane's lower edge.
-        base = np.full(shares.shape[1], lane + (1 + _LANE_HEIGHT) / 2)
-        for layer, colour in enumerate(colours):
-            if shares[layer].any():
-                top = base - _LANE_HEIGHT * shares[layer]
-                axes.stairs(top, edges, baseline=base, fill=True, color=colour, linewidth=0)
-                base = top
+        for busy in (False, True):
+            shares = time_shares(events, unit, len(colours) - 1, cycles, width, busy=busy)
+            edges = np.arange(shares.shape[1] + 1) * width
+            # The axis points down: a bar stands on the lane's lower edge.
+            base = np.full(shares.shape[1], lane + (1 + _LANE_HEIGHT) / 2)
+            for layer, colour in enumerate(colours):
+                if shares[layer].any():
+                    top = base - _LANE_HEIGHT * shares[layer]
+                    shade = to_rgba(colour, 1 if busy else _LIGHT)
+                    axes.stairs(top, edges, baseline=base, fill=True, color=shade, linewidth=0)
+                    base = top
     _lanes(axes, 0, cycles)
 
 
@@ -171,11 +190,11 @@ def _draw_operations(axes: Axes, events: Events, first: int, last: int, colours:
         boxes = PolyCollection(
             list(_boxes(starts, ends, middle - height / 2, middle + height / 2)),
             facecolors=palette[mine["layer"]],
-            edgecolors="white",
+            edgecolors=np.where(ends - starts > _EDGED_SHARE * (last - first), "white", palette[mine["layer"]]),
             linewidths=0.4,
         )
         axes.add_collection(boxes)
-        axes.hlines(np.full(len(mine), middle), ends, done, colors=palette[mine["layer"]], linewidth=0.9)
+        axes.hlines(np.full(len(mine), lane + _RESULT_LINE), starts, done, colors=palette[mine["layer"]], linewidth=1.2)
     _lanes(axes, first, last)
 
 

@@ -158,6 +158,7 @@ class Burst:
     dram, sram : int
         First byte on either side.
     size : int
+        0 for a sync, which asks DRAM for nothing.
     beats : tuple of Beat
         The SRAM side, at most the DMA's width each.
     first_of_row, last_of_row, last : bool
@@ -174,7 +175,9 @@ class Burst:
 
 
 def bursts(operation: Operation, table: BeatTable) -> list[Burst]:
-    """A load's or store's requests in order: rows cut at multiples of the burst size."""
+    """A load's or store's requests in order: rows cut at multiples of the burst size. A sync has one, of no bytes."""
+    if operation.name == "sync":
+        return [Burst(0, 0, 0, table.of(operation), first_of_row=True, last_of_row=True, last=True)]
     fields, at, chip = operation.fields, operation.addresses, table.chip
     load = operation.name == "load"
     outside, inside = ("source", "destination") if load else ("destination", "source")

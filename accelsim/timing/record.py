@@ -30,20 +30,21 @@ class Reason(IntEnum):
     DEPENDENCY = 2
     """A chained instruction waits for the next element."""
     BANK = 3
-    """Another unit has the bank."""
+    """A beat is refused: a unit of higher priority has the bank, or took the semaphore's last count."""
     DRAM = 4
-    """A DMA waits for the DRAM."""
+    """A DMA issues no beat, but has data under way or waits for a buffer."""
     QUEUE = 5
     """The sequencer waits for a place in a unit's queue."""
     IDLE = 6
-    """There is no instruction."""
+    """There is no instruction, or its results are on their way and ask for nothing more."""
 
 
 class Cause(IntEnum):
     """What a cycle of the run is spent on; every cycle has one cause and one layer.
 
-    The first that holds: a product's beat, a vector beat, a refused beat, results on their way through a pipeline,
-    a transfer from or to DRAM, and otherwise the sequencer.
+    The first that holds: a product's beat, a vector beat, one of these refused, an instruction of theirs between its
+    last beat and the cycle its completion is seen in, a transfer from or to DRAM until its completion is seen, and
+    otherwise the sequencer.
     """
 
     MATRIX = 0
@@ -144,7 +145,8 @@ class Accountant:
         self.counters = counters
         self._since = 0
         self._states: list[tuple[Reason, int]] = [(Reason.IDLE, -1)] * len(Unit)
-        self._in_flight: list[int] = []
+        self._results: dict[int, int] = {}
+        self._transfers: dict[int, int] = {}
 
     def state(self, now: int, unit: int, reason: Reason, layer: int) -> None:
         """From cycle `now` on, the unit is in this state, for this layer (-1: none)."""
@@ -155,20 +157,23 @@ class Accountant:
         """The unit's present state."""
         return self._states[unit][0]
 
-    def issued(self, now: int, layer: int) -> None:
-        """From `now` on, a result of this layer is under way."""
+    def issued(self, now: int, unit: int, sequence: int, layer: int) -> None:
+        """From `now` on, an operation (its `sequence`) issues no more, but its completion is not seen yet."""
         self._add_up(now)
-        self._in_flight.append(layer)
+        self._on_the_way(unit)[sequence] = layer
 
-    def arrived(self, now: int, layer: int) -> None:
-        """From `now` on, it is there."""
+    def arrived(self, now: int, unit: int, sequence: int) -> None:
+        """From `now` on, its completion is seen."""
         self._add_up(now)
-        self._in_flight.remove(layer)
+        del self._on_the_way(unit)[sequence]
 
     def finish(self, cycles: int) -> None:
         """The run has taken `cycles` cycles."""
         self._add_up(cycles)
         self.counters.cycles = cycles
+
+    def _on_the_way(self, unit: int) -> dict[int, int]:
+        return self._results if unit in (Unit.MATRIX, Unit.VECTOR) else self._transfers
 
     def _add_up(self, now: int) -> None:
         duration = now - self._since
@@ -189,10 +194,12 @@ class Accountant:
             reason, layer = self._states[unit]
             if reason == Reason.BANK:
                 return Cause.BANK, layer
-        if self._in_flight:
-            return Cause.LATENCY, self._in_flight[-1]
+        if self._results:
+            return Cause.LATENCY, next(reversed(self._results.values()))
         for unit in (Unit.LOAD, Unit.STORE):
             reason, layer = self._states[unit]
             if reason in (Reason.BUSY, Reason.DRAM, Reason.BANK):
                 return Cause.DRAM, layer
+        if self._transfers:
+            return Cause.DRAM, next(reversed(self._transfers.values()))
         return Cause.SEQUENCER, -1

@@ -29,9 +29,7 @@ def bank_mask(first_word: int, words: int, banks: int) -> int:
     return (mask | (mask >> banks)) & ((1 << banks) - 1)
 
 
-def split_into_passes(
-    accesses: Sequence[Access], banks: Sequence[int], word_bytes: Sequence[int]
-) -> tuple[Pass, ...]:
+def split_into_passes(accesses: Sequence[Access], banks: Sequence[int], word_bytes: Sequence[int]) -> tuple[Pass, ...]:
     """The cycles a beat needs when nobody else wants its banks, and the banks of each.
 
     A bank serves one word a cycle. The accesses are placed in order; each is cut into runs of at most `banks` words,

@@ -79,7 +79,7 @@ def walk(instructions: Sequence[Instruction], where: str) -> Iterator[Operation 
         fields, name = instruction.fields, instruction.name
         pc += 1
         operation = None
-        enabled = _enabled(guards.get(fields["guard"]), loops)
+        enabled = fields["guard"] == 0 or _holds(guards.get(fields["guard"]), loops)
         if name == "halt" and enabled:
             return
         if name == "loop":
@@ -110,9 +110,10 @@ def walk(instructions: Sequence[Instruction], where: str) -> Iterator[Operation 
         yield operation
 
 
-def _enabled(guard: Mapping[str, int] | None, loops: Sequence[_Loop]) -> bool:
+def _holds(guard: Mapping[str, int] | None, loops: Sequence[_Loop]) -> bool:
     if guard is None:
-        return True
+        # An undefined register is all zero, and no counter is at least 0 and less than 0.
+        return False
     counter = loops[guard["level"]].counter if guard["level"] < len(loops) else 0
     return guard["low"] <= counter < guard["high"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
-from accelsim.cli.console import cycle_counter, print_json, say_written, show
+from accelsim.cli.console import cycle_counter, print_json, say_written
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
@@ -41,11 +41,10 @@ def profile_command(
 
     import numpy as np
 
-    from accelsim.cli.profile_report import files_of, print_profile
+    from accelsim.cli.profile_report import files_of, print_details, print_layers
     from accelsim.isa.atomic import write_files
     from accelsim.machine.run import run_program
     from accelsim.profile import build_profile
-    from accelsim.profile.tables import storage_table
 
     frame = np.zeros((1, *opened.inputs[0].shape), dtype=np.int8)
     with cycle_counter("simulating", silent=as_json) as progress:
@@ -56,9 +55,8 @@ def profile_command(
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)
     if as_json:
-        result = report.to_dict() | {"program": opened.name, "chip": opened.chip.name}
-        print_json(result | {"files": [str(path) for path in written]})
+        print_json(report.to_dict() | {"files": [str(path) for path in written]})
         return
-    print_profile(opened, report)
-    show(storage_table(opened))
+    print_layers(opened, report)
+    print_details(opened, report)
     say_written(list(written))

@@ -89,7 +89,7 @@ def _run(state: State, options: Options) -> None:
     program, cfg = open_program(options.program, options.config, options.weight)
     check_compiled_for(state, options.chip, program, str(cfg))
 
-    from accelsim.cli.profile_report import files_of, print_profile
+    from accelsim.cli.profile_report import files_of, print_layers
     from accelsim.isa.atomic import write_files
     from accelsim.machine.run import run_program
     from accelsim.profile import build_profile
@@ -113,13 +113,12 @@ def _run(state: State, options: Options) -> None:
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)
     if options.as_json:
-        result = profile.to_dict() | {"program": program.name, "chip": program.chip.name}
-        result["files"] = [str(path) for path in written]
+        result = profile.to_dict() | {"files": [str(path) for path in written]}
         if recognised is not None:
             result["recognition"] = recognised.to_dict()
         print_json(result)
         return
-    print_profile(program, profile)
+    print_layers(program, profile)
     if options.check == "hazards":
         say("no hazards: every read of the first frame sees what program order says")
     if recognised is not None:

@@ -6,11 +6,11 @@ from collections.abc import Generator
 from typing import Any
 
 from accelsim.isa.opcodes import Unit
-from accelsim.machine.reference.clock import UPDATE, Tokens, call_at
+from accelsim.machine.reference.clock import Tokens
 from accelsim.machine.reference.context import Context, Job
 from accelsim.machine.reference.values import MatrixDatapath, VectorDatapath
 from accelsim.timing.record import Reason
-from accelsim.timing.rules import Pass, visible_after_completion
+from accelsim.timing.rules import Pass
 
 
 class ComputeUnit:
@@ -105,6 +105,3 @@ class ComputeUnit:
         context.complete(job, written)
         if context.checker:
             context.checker.finished(job.operation)
-        context.accountant.issued(context.now, job.layer)
-        seen = visible_after_completion(written, context.chip.sequencer.semaphore_cycles)
-        call_at(context.env, seen, UPDATE, lambda: context.accountant.arrived(context.now, job.layer))

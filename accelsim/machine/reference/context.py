@@ -9,6 +9,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from accelsim.errors import InputError
 from accelsim.isa.opcodes import SEMAPHORES, Unit
 from accelsim.isa.program import Program
 from accelsim.machine.memory import DRAM, MemoryImage
@@ -87,6 +88,7 @@ class Context:
         self.pending = 0
         self.last_done = 0
         self.halted = False
+        self.fault: InputError | None = None
         self._bus_free = 0
         self._rate = self.chip.dram.rate
 
@@ -139,19 +141,27 @@ class Context:
                 self.semaphores[number].give(count, visible)
 
     def complete(self, job: Job, done: int) -> None:
-        """The operation's last result is written in cycle `done`: signal, and close its books."""
+        """The operation issues no more and its last result is written in cycle `done`: signal, and close its books."""
         visible = visible_after_completion(done, self.chip.sequencer.semaphore_cycles)
         for number in job.tokens("signal", each=False):
             self.semaphores[number].give(1, visible)
         job.event["done"] = done
         self.last_done = max(self.last_done, done)
+        unit, sequence = job.operation.unit, job.operation.sequence
+        self.accountant.issued(self.now, unit, sequence, job.layer)
 
         def close() -> None:
             self.pending -= 1
             if self.events is not None:
                 self.events.append(job.event)
 
+        def seen() -> None:
+            # The run is over with the last result; nobody is left to see it.
+            if self.pending or not self.halted:
+                self.accountant.arrived(self.now, unit, sequence)
+
         call_at(self.env, done + 1, UPDATE, close)
+        call_at(self.env, visible, UPDATE, seen)
 
     def bus(self, size: int, is_write: bool, layer: int) -> int:
         """Reserve the DRAM bus from this cycle on; the bus time at which it is free again."""

@@ -69,7 +69,7 @@ def run_reference(
     HazardError
         With `check_hazards`: reads that no semaphore orders.
     InputError
-        The frame's shape or type is not the program's.
+        The frame's shape or type is not the program's; an access outside a memory or not aligned to its elements.
     """
     check_frames(program, frame[None])
     memory = MemoryImage(program)
@@ -83,6 +83,8 @@ def run_reference(
         while context.env.peek() != float("inf"):
             context.env.run(until=context.env.peek() + 4096)
             progress(int(context.env.now))
+    if context.fault:
+        raise context.fault
     if context.pending or not context.halted:
         waiting = [f"{unit.name.lower()}: {text}" for unit, text in sorted(context.waiting.items())]
         raise DeadlockError(program.name, context.last_done, waiting or ["nothing is dispatched"])

@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from accelsim.errors import InputError
 from accelsim.isa.opcodes import Unit
 from accelsim.machine.reference.context import Context
+from accelsim.machine.reference.ranges import check_ranges
 from accelsim.timing.record import Reason
 from accelsim.timing.stream import walk
 
 
 def sequencer(context: Context) -> Generator[Any, Any, None]:
     """The process. An instruction that finds its queue full waits, and all behind it."""
+    try:
+        yield from _instructions(context)
+    except InputError as error:
+        # An exception of a process reaches the caller as a copy, made from its text; this one is to arrive whole.
+        context.fault = error
+
+
+def _instructions(context: Context) -> Generator[Any, Any, None]:
     env, me = context.env, Unit.SEQUENCER
     timing = context.chip.sequencer
     for operation in walk(context.program.instructions, context.program.name):
         context.state(me, Reason.BUSY)
         if operation is not None:
+            check_ranges(operation, context.program, context.memory.sizes)
             context.counters.operations[operation.unit] += 1
             if context.checker:
                 context.checker.dispatched(operation)

@@ -1,0 +1,83 @@
+"""The chapter of `ISA.md` about time: the rules every engine obeys, in words."""
+
+from __future__ import annotations
+
+TIMING = """\
+## Timing
+
+How many cycles a program takes follows from this chapter and the chip file, whose keys are written `like.this`. Cycles
+count from 0, in which the first instruction is fetched. What happens in a cycle becomes visible in a later one, which
+the rules name; within a cycle there is one decision, of the arbiter.
+
+### The sequencer
+
+* Each fetched instruction takes one cycle, in program order: those dispatched, those the sequencer executes itself, and
+  those a false guard skips. Going back in a loop takes none, nor does the body of a loop that is skipped.
+* An instruction dispatched in cycle t takes a place in its unit's queue in t, and its unit can start it from
+  t + `sequencer.dispatch_cycles` on. Its place is free in the cycle after its start. While the queue is full the
+  sequencer waits, and everything behind with it.
+* A `signal` in cycle t is seen in t + `sequencer.semaphore_cycles`.
+* A run ends when `halt` has been fetched and every instruction is done: its cycles are one more than the later of
+  `halt`'s cycle and the last done.
+
+### Beats, ports, passes
+
+A unit executes its queue in order, an instruction beat by beat. The first beat of an instruction can follow the last
+of the one before in the next cycle; nothing but semaphores makes it wait for results.
+
+* `matmul`: a beat for each `mac.rows` x `mac.columns` tile, row tile after row tile, in each from the first inputs to
+  the last. A beat reads its tile's weights (padding too) and inputs, the first of a row tile also its bias or
+  accumulators; the last writes the accumulators.
+* `vector`: a beat for each `vector.lanes` elements. It reads its elements of source, addend, factor and term, the
+  first beat the parameter block, then its elements' channel factors, and writes its elements of the destination.
+* `sync`: one beat without access.
+* A load or store: a beat for each `dma.sram_bytes_per_cycle` bytes of a burst, from the burst's first byte on.
+
+Word w of a memory lies in bank w mod `banks`, and a bank serves one access of one word a cycle, read or write: two
+accesses of a beat to one word need it twice. All accesses of a beat, its writes too, have their banks in the cycles in
+which the beat is issued. A beat that does not find them all in one cycle is split into passes, always the same way: its
+accesses are taken in the order above, each cut into runs of at most `banks` words, and a run goes into the first pass,
+not before its access's previous run, in which its banks are free.
+
+In each cycle the arbiter serves those that ask in the order matrix unit, vector unit, store, load. Each gets all it
+asks for, or nothing, and then asks again in the next cycle: for the first pass of an instruction all its semaphores,
+its elements and its ports; for the first pass of another beat its elements and ports; for another pass its ports.
+
+The result of a beat whose last pass is issued in cycle t is *written* in t + the unit's `latency_cycles` (`mac`,
+`vector`, `dma`), and can be read from the cycle after that. An instruction is *done* in the cycle in which its last
+result is written.
+
+### Semaphores
+
+* A wait takes one count before the first beat, all waits of an instruction together. A signal of an instruction done
+  in cycle t is seen in t + `sequencer.semaphore_cycles`.
+* A wait marked `each` takes counts before each beat: in a `matmul` as many as the beat sums inputs, while the first row
+  tile goes over them, none for the others; in a `vector` instruction as many as the beat has elements; in a load or
+  store one before each row; in a `sync` one.
+* A signal marked `each` gives counts that are seen `chaining.hop_cycles` after a result is written: a `matmul` as many
+  as a row tile has rows, when its accumulators are written; a `vector` instruction as many as a beat has elements; a
+  load or store one for each row; a `sync` one.
+
+### DRAM
+
+A transfer is cut row by row into bursts that end at multiples of `dram.burst_bytes` of the DRAM address. All bursts
+take one bus, in the order in which they ask for it; where a store and a load ask in one cycle, the store is first. A
+burst of n bytes that asks in cycle t has the bus from time t, or from when it is free if that is later, for n /
+`dram.bytes_per_cycle` cycles, up to a time e that need not be whole (the rate counts as the nearest fraction with a
+denominator of at most 1024). Each DMA has `dram.outstanding_bursts` buffers, one for each burst under way.
+
+* A load sends one request a cycle, when a buffer is free, and reads DRAM in that cycle. Its data can land from cycle
+  ceil(e) + `dram.read_latency_cycles` on, bursts in order, one beat a cycle. The buffer is free in the cycle after
+  its last beat.
+* A store takes a buffer with a burst's first beat, and asks for the bus `dma.latency_cycles` after its last. The
+  burst is written to DRAM in cycle ceil(e) + `dram.write_latency_cycles`; its buffer is free in the next.
+* A `sync` takes no buffer and not the bus. In the load queue it asks as a load's request does, and its beat comes in
+  the next cycle or when the data before it has landed. In the store queue it is done `dma.latency_cycles` after its
+  beat, or with the store before it.
+
+### Order of values
+
+Values move in the cycles these rules give, so a program that lacks a semaphore computes wrong ones. Within one
+instruction the order of reads and writes is open: its destination may lie on an operand whose elements are as wide and
+start at the same address, and must not overlap one otherwise.
+"""

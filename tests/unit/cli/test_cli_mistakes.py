@@ -1,0 +1,402 @@
+"""Every kind of bad input: one clear line, exit code 2, and nothing written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from accelsim.resources import resource_root
+from tests.support.command_line import CLASSES, FEATURES, STEPS, Files, Program
+from tests.support.onnx_exports import Net, saved
+from tests.support.pth_files import file_of, legacy_bytes, lstm_tensors, named, text
+
+
+def refused(accelsim: Program, files: Files, *arguments: object) -> str:
+    """The error of a command that has to fail and leave nothing behind."""
+    before = snapshot(files.folder)
+    outcome = accelsim(*arguments)
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    assert snapshot(files.folder) == before
+    return outcome.error
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGE = [missing, truncated, half, empty, flipped, a_folder]
+
+COMMANDS = {
+    "kws_quantize_r.cfg": ("run", "{}/kws_quantize_r.cfg", "--input", "{}/data.npz"),
+    "kws_quantize_r.weight": ("run", "{}/kws_quantize_r.cfg", "--input", "{}/data.npz"),
+    "data.npz": ("run", "{}/kws_quantize_r.cfg", "--input", "{}/data.npz"),
+    "kws_quantize.onnx": ("compile", "{}/kws_quantize.onnx"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_damaged_files(accelsim: Program, files: Files, name: str, damage: Callable[[Path], None]) -> None:
+    damage(files / name)
+    arguments = [part.format(files.folder) for part in COMMANDS[name]]
+    assert str(files / name) in refused(accelsim, files, *arguments, "--outpath", files.out)
+
+
+@pytest.mark.parametrize("damage", [missing, truncated, half, empty, a_folder])
+@pytest.mark.parametrize("name", ["kws.onnx", "lstm.pth", "data.npz", "data.npy"])
+def test_damaged_models_and_calibration_data(
+    accelsim: Program, files: Files, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(files / name)
+    model = name if name in ("kws.onnx", "lstm.pth") else "kws.onnx"
+    data = name if name.startswith("data") else "data.bin"
+    if data == "data.bin":
+        data = "data.npz"
+    error = refused(accelsim, files, "quant", "-m", files / model, "-d", files / data, "-s", files.out)
+    assert str(files / name) in error
+
+
+def test_flipped_bit_in_a_zipped_state_dict(accelsim: Program, files: Files) -> None:
+    (files / "zip.pth").write_bytes(file_of(lstm_tensors(np.random.default_rng(0), "", FEATURES, 5), legacy=False))
+    flipped(files / "zip.pth")
+    error = refused(accelsim, files, "quant", "-m", files / "zip.pth", "-d", files / "data.npz", "-s", files.out)
+    assert str(files / "zip.pth") in error
+
+
+@pytest.mark.parametrize("name", ["kws.onnx", "lstm.pth", "data.npy"])
+def test_flipped_bits_where_no_checksum_is(accelsim: Program, files: Files, name: str) -> None:
+    """These formats have none: a flipped bit may be another number. It is never a fault of the program."""
+    content = (files / name).read_bytes()
+    model, data = (files / name, files / "data.npz") if name != "data.npy" else (files / "kws.onnx", files / name)
+    rng = np.random.default_rng(4)
+    places = [*range(0, 60, 6), *rng.integers(0, len(content), 30)]
+    codes = set()
+    for place in places:
+        altered = bytearray(content)
+        altered[place] ^= 1 << int(rng.integers(8))
+        (files / name).write_bytes(altered)
+        outcome = accelsim("quant", "-m", model, "-d", data, "-s", files.out)
+        codes.add(outcome.code)
+        assert outcome.code == 0 or outcome.error
+    assert codes == {0, 2}
+
+
+@pytest.mark.parametrize("command", ["disasm", "profile", "rne-profiling"])
+def test_damaged_programs_elsewhere(accelsim: Program, files: Files, command: str) -> None:
+    flipped(files / "kws_quantize_r.weight")
+    more = () if command == "disasm" else ("--outpath", files.out)
+    error = refused(accelsim, files, command, "--config", files / "kws_quantize_r.cfg", *more)
+    assert str(files / "kws_quantize_r.weight") in error
+
+
+def test_weights_of_another_program(accelsim: Program, files: Files) -> None:
+    accelsim.ok("quant", "-m", files / "lstm.pth", "-d", files / "data.npz", "-s", files.folder)
+    accelsim.ok("compile", files / "lstm_quantize.onnx", "--outpath", files.folder)
+    error = refused(
+        accelsim, files, *("run", files / "kws_quantize_r.cfg", "--weight", files / "lstm_quantize_r.weight"),
+        *("--input", files / "data.npz", "--outpath", files.out),
+    )  # fmt: skip
+    assert "the weights of another program?" in error
+
+
+FRAMES = {
+    "shape": (np.zeros((3, STEPS, FEATURES + 1), np.float32), f"[3, {STEPS}, {FEATURES + 1}]"),
+    "no frame axis": (np.zeros((STEPS, FEATURES), np.float32), f"[{STEPS}, {FEATURES}]"),
+    "no frames": (np.zeros((0, STEPS, FEATURES), np.float32), f"[0, {STEPS}, {FEATURES}]"),
+    "int32": (np.zeros((3, STEPS, FEATURES), np.int32), "int32"),
+    "complex": (np.zeros((3, STEPS, FEATURES), np.complex64), "complex64"),
+    "NaN": (np.full((3, STEPS, FEATURES), np.nan, np.float32), "nan"),
+    "infinite": (np.full((3, STEPS, FEATURES), np.inf, np.float32), "inf"),
+}
+
+
+@pytest.mark.parametrize("case", FRAMES)
+@pytest.mark.parametrize("command", ["run", "quant"])
+def test_frames_that_do_not_fit(accelsim: Program, files: Files, case: str, command: str) -> None:
+    frames, text = FRAMES[case]
+    np.save(files / "bad.npy", frames)
+    if command == "run":
+        arguments = ("run", files / "kws_quantize_r.cfg", "--input", files / "bad.npy", "--outpath", files.out)
+    else:
+        arguments = ("quant", "-m", files / "kws.onnx", "-d", files / "bad.npy", "-s", files.out)
+    error = refused(accelsim, files, *arguments)
+    assert str(files / "bad.npy") in error
+    assert text in error
+
+
+def test_data_of_another_length(accelsim: Program, files: Files) -> None:
+    np.save(files / "bad.npy", np.zeros((3, STEPS + 2, FEATURES), np.float32))
+    error = refused(accelsim, files, "quant", "-m", files / "kws.onnx", "-d", files / "bad.npy", "-s", files.out)
+    assert error == f"{files / 'bad.npy'}: frames of {STEPS + 2} time steps; expected {STEPS}, as the model says"
+
+
+def test_length_given_that_is_not_the_models(accelsim: Program, files: Files) -> None:
+    arguments = ("quant", "-m", files / "kws.onnx", "-d", files / "data.npz", "-s", files.out, "--timesteps", 9)
+    assert f"timesteps: 9; expected {STEPS}, as the model says" in refused(accelsim, files, *arguments)
+
+
+def test_length_given_that_is_not_the_datas(accelsim: Program, files: Files) -> None:
+    arguments = ("quant", "-m", files / "lstm.pth", "-d", files / "data.npz", "-s", files.out, "--timesteps", 9)
+    error = refused(accelsim, files, *arguments)
+    assert f"shape [20, {STEPS}, {FEATURES}]; expected [N, 9, {FEATURES}], as {files / 'lstm.pth'} says" in error
+
+
+def test_frames_without_time_for_a_state_dict(accelsim: Program, files: Files) -> None:
+    np.save(files / "flat.npy", np.zeros((3, FEATURES), np.float32))
+    error = refused(accelsim, files, "quant", "-m", files / "lstm.pth", "-d", files / "flat.npy", "-s", files.out)
+    assert "[N, T, F]" in error
+
+
+def test_raw_input_that_is_no_whole_number_of_frames(accelsim: Program, files: Files) -> None:
+    truncated(files / "data.bin")
+    error = refused(
+        accelsim, files, *("run", files / "kws_quantize_r.cfg", "--input", files / "data.bin", "--outpath", files.out)
+    )
+    assert f"a multiple of {4 * STEPS * FEATURES}" in error
+
+
+@pytest.mark.parametrize("command", ["quant", "run", "make-input"])
+def test_pickles_are_not_opened(accelsim: Program, files: Files, command: str) -> None:
+    (files / "data.pkl").write_bytes(b"cos\nsystem\n(S'touch proof'\ntR.")
+    arguments = {
+        "quant": ("quant", "-m", files / "kws.onnx", "-d", files / "data.pkl"),
+        "run": ("run", files / "kws_quantize_r.cfg", "--input", files / "data.pkl"),
+        "make-input": ("make-input", "--input", files / "data.pkl"),
+    }[command]
+    assert ".npz" in refused(accelsim, files, *arguments, "--outpath", files.out)
+
+
+def test_key_that_is_not_there(accelsim: Program, files: Files) -> None:
+    arguments = ("run", files / "kws_quantize_r.cfg", "--input", files / "data.npz", "--outpath", files.out)
+    error = refused(accelsim, files, *arguments, "--input-key", "frames")
+    assert "no array 'frames'; expected one of: class_names, features, labels" in error
+
+
+def test_chip_file_with_a_typo(accelsim: Program, files: Files) -> None:
+    content = (resource_root() / "configs" / "tx5368.toml").read_text()
+    (files / "mine.toml").write_text(content.replace("lanes = 32", "lames = 32"))
+    outcome = accelsim("compile", files / "kws_quantize.onnx", "--chip", files / "mine.toml", "--outpath", files.out)
+    assert outcome.code == 2
+    lines = outcome.err.splitlines()
+    assert all(line.startswith(f"accelsim: error: {files / 'mine.toml'}: vector.la") for line in lines)
+    assert any("nearest: vector.lanes" in line for line in lines)
+    assert not files.out.exists()
+
+
+@pytest.mark.parametrize("command", ["compile", "quant", "run", "profile"])
+def test_unknown_chip(accelsim: Program, files: Files, command: str) -> None:
+    arguments: dict[str, tuple[object, ...]] = {
+        "compile": ("compile", files / "kws_quantize.onnx"),
+        "quant": ("quant", "-m", files / "kws.onnx", "-d", files / "data.npz"),
+        "run": ("run", files / "kws_quantize_r.cfg", "--input", files / "data.npz"),
+        "profile": ("profile", files / "kws_quantize_r.cfg"),
+    }
+    error = refused(accelsim, files, "--chip", "tx5386", *arguments[command], "--outpath", files.out)
+    assert "no chip named 'tx5386' (nearest: tx5368)" in error
+
+
+@pytest.mark.parametrize("command", ["run", "profile"])
+def test_program_of_another_chip(accelsim: Program, files: Files, command: str) -> None:
+    data = ("--input", files / "data.npz") if command == "run" else ()
+    arguments = (command, files / "kws_quantize_r.cfg", *data, "--outpath", files.out)
+    error = refused(accelsim, files, "--chip", "tx5368-small", *arguments)
+    assert "compiled for chip tx5368; expected tx5368-small, as --chip says" in error
+    changed = (resource_root() / "configs" / "tx5368.toml").read_text().replace("lanes = 32", "lanes = 16")
+    (files / "mine.toml").write_text(changed)
+    error = refused(accelsim, files, *arguments, "--chip", files / "mine.toml")
+    assert "described by other figures then" in error
+
+
+def test_state_dict_with_a_forbidden_global(accelsim: Program, files: Files) -> None:
+    proof = files / "proof"
+    pickled = b"\x80\x02" + named("os", "system") + b"(" + text(f"touch {proof}") + b"tR."
+    (files / "evil.pth").write_bytes(legacy_bytes(pickled, {}))
+    error = refused(accelsim, files, "quant", "-m", files / "evil.pth", "-d", files / "data.npz", "-s", files.out)
+    assert "os.system" in error
+    assert not proof.exists()
+
+
+def test_state_dict_of_a_gru(accelsim: Program, files: Files) -> None:
+    (files / "gru.pth").write_bytes(file_of(lstm_tensors(np.random.default_rng(0), "gru.", FEATURES, 5, gates=3)))
+    error = refused(accelsim, files, "quant", "-m", files / "gru.pth", "-d", files / "data.npz", "-s", files.out)
+    assert "operator GRU" in error
+
+
+@pytest.mark.parametrize("operator", ["GRU", "Frobnicate"])
+def test_operators_that_are_not_supported(accelsim: Program, files: Files, operator: str) -> None:
+    net = Net(np.random.default_rng(0))
+    if operator == "GRU":
+        x = net.node("Transpose", ["x"], perm=[1, 0, 2])
+        weights = [net.weights(1, 3 * CLASSES, FEATURES), net.weights(1, 3 * CLASSES, CLASSES)]
+        y = net.node("GRU", [x, *weights], 2, hidden_size=CLASSES)[0]
+    else:
+        y = net.node(operator, ["x"])
+    graph = helper.make_graph(
+        net.nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", STEPS, FEATURES])],
+        [helper.make_tensor_value_info(y, TensorProto.FLOAT, [None] * (4 if operator == "GRU" else 3))],
+        net.initializers,
+    )
+    saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), files.folder, "odd.onnx")
+    error = refused(accelsim, files, "quant", "-m", files / "odd.onnx", "-d", files / "data.npz", "-s", files.out)
+    assert f"operator {operator}" in error
+
+
+@pytest.mark.parametrize("name", ["kws.onnx", "lstm.pth"])
+def test_float_models_are_quantized_first(accelsim: Program, files: Files, name: str) -> None:
+    error = refused(accelsim, files, "compile", "--onnx", files / name, "--outpath", files.out)
+    assert f"accelsim quant --model {files / name}" in error
+
+
+def test_quantized_models_are_not_quantized_again(accelsim: Program, files: Files) -> None:
+    arguments = ("quant", "-m", files / "kws_quantize.onnx", "-d", files / "data.npz", "-s", files.out)
+    assert "quantized already" in refused(accelsim, files, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("-m", "gru", "-f", "pytorch", "-w", "{}/lstm.pth"), "gru networks are not supported yet; expected lstm"),
+        (("-m", "bgru", "-f", "pytorch", "-w", "{}/lstm.pth"), "bgru networks are not supported yet"),
+        (("-m", "blstm", "-f", "pytorch", "-w", "{}/lstm.pth"), "blstm networks are not supported yet"),
+        (("-m", "rnn", "-w", "{}/lstm.pth"), "rnn networks are not supported yet"),
+        (("-m", "brnn", "-f", "pytorch"), "brnn networks are not supported yet"),
+        (("-m", "cnn", "-f", "pytorch", "-w", "{}/lstm.pth"), "'cnn' is no kind of network; expected lstm"),
+        (("-m", "lstm", "-f", "pytorch"), "--weights: missing: --model lstm is a name, not a file"),
+        (("-m", "lstm"), "--weights: missing"),
+        (("-m", "kws"), "--model: 'kws' is no model file; expected .onnx or .pth"),
+        (("-m", "kws", "-f", "tensorflow"), "--framework: tensorflow is not supported"),
+        (("-m", "kws", "-f", "caffe", "-w", "kws.caffemodel"), "--framework: caffe is not supported"),
+        (("-m", "kws", "-w", "kws.h5"), "suffix '.h5' names no framework"),
+        (("-m", "{}/kws.onnx", "--percentile", "99"), "--percentile: given with --method min_max"),
+        (("-m", "{}/kws.onnx", "-b", "16"), "--bit-width: 16 is not supported; expected 8"),
+        (("-m", "{}/kws.onnx", "-i", "21"), "batches: 21; expected 1 to 20"),
+    ],
+)
+def test_options_that_make_no_sense(accelsim: Program, files: Files, options: tuple[str, ...], expected: str) -> None:
+    filled = [option.format(files.folder) for option in options]
+    assert expected in refused(accelsim, files, "quant", *filled, "-d", files / "data.npz", "-s", files.out)
+
+
+OUTPUTS: dict[str, tuple[str, ...]] = {
+    "quant": ("quant", "-m", "{}/kws.onnx", "-d", "{}/data.npz"),
+    "compile": ("compile", "{}/kws_quantize.onnx"),
+    "run": ("run", "{}/kws_quantize_r.cfg", "--input", "{}/data.npz"),
+    "profile": ("profile", "{}/kws_quantize_r.cfg"),
+    "make-input": ("make-input", "--input", "{}/data.npz"),
+    "asm": ("asm", "{}/program.asm"),
+}
+
+
+@pytest.fixture
+def with_assembly(accelsim: Program, files: Files) -> Files:
+    accelsim.ok("disasm", files / "kws_quantize_r.cfg", "-o", files / "program.asm")
+    return files
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_output_folder_that_is_or_is_below_a_file(accelsim: Program, with_assembly: Files, command: str) -> None:
+    files = with_assembly
+    arguments = [part.format(files.folder) for part in OUTPUTS[command]]
+    for folder in (files / "data.npz", files / "data.npz" / "below" / "it"):
+        error = refused(accelsim, files, *arguments, "--outpath", folder)
+        assert str(folder) in error
+        assert "is no folder" in error
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_output_folder_that_is_not_writable(
+    accelsim: Program, with_assembly: Files, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = with_assembly
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != files.folder)
+    arguments = [part.format(files.folder) for part in OUTPUTS[command]]
+    error = refused(accelsim, files, *arguments, "--outpath", files.out)
+    assert f"{files.folder} is not writable" in error
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc, where nobody can write")
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_output_folder_that_can_not_be_made(accelsim: Program, with_assembly: Files, command: str) -> None:
+    arguments = [part.format(with_assembly.folder) for part in OUTPUTS[command]]
+    assert "/proc" in refused(accelsim, with_assembly, *arguments, "--outpath", "/proc/accelsim/out")
+
+
+RESULTS = {
+    "quant": "kws_quantize.onnx",
+    "compile": "kws_quantize_r.weight",
+    "run": "profile.csv",
+    "profile": "profile.csv",
+    "make-input": "model_input.bin",
+    "asm": "program_r.cfg",
+}
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_nothing_is_half_written(accelsim: Program, with_assembly: Files, command: str) -> None:
+    """A folder stands where one of the files should go."""
+    files = with_assembly
+    (files.out / RESULTS[command] / "inside").mkdir(parents=True)
+    arguments = [part.format(files.folder) for part in OUTPUTS[command]]
+    if command == "profile":
+        arguments.append("--no-plots")
+    assert str(files.out) in refused(accelsim, files, *arguments, "--outpath", files.out)
+
+
+def test_new_folders_are_removed_where_writing_fails(
+    accelsim: Program, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    error = refused(accelsim, files, "make-input", "--input", files / "data.npz", "--outpath", files.out)
+    assert "No space left on device" in error
+    assert not files.out.parent.exists()
+
+
+def test_disassembly_into_a_missing_folder(accelsim: Program, files: Files) -> None:
+    arguments = ("disasm", files / "kws_quantize_r.cfg", "-o", files / "nowhere" / "a.asm")
+    assert str(files / "nowhere") in refused(accelsim, files, *arguments)
+
+
+def test_assembly_errors_name_the_line(accelsim: Program, files: Files) -> None:
+    (files / "bad.asm").write_text(".chip tx5368\nfrobnicate\n")
+    error = refused(accelsim, files, "asm", files / "bad.asm", "--outpath", files.out)
+    assert error.startswith(f"{files / 'bad.asm'}:2: frobnicate")
