@@ -5,7 +5,8 @@ an int8 product is below 2**14 in magnitude, so 2**10 of them add up without rou
 and both have a fast BLAS, which numpy's integers don't.
 
 Source: TensorFlow Lite `LstmStepInteger8x8_16` (lstm_eval.cc) and `FullyConnectedPerChannel`
-(reference/integer_ops/fully_connected.h), by way of the formulas of `accelsim.fixedpoint`.
+(reference/integer_ops/fully_connected.h), by way of the formulas of `accelsim.fixedpoint`; `quant.model.QGru` and
+`QRnn` define the two layers that TensorFlow Lite has no integer form of.
 """
 
 from __future__ import annotations
@@ -19,8 +20,20 @@ from numpy.typing import NDArray
 from accelsim import fixedpoint
 from accelsim.errors import InputError
 from accelsim.fixedpoint import INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN, SIGMOID, TANH
-from accelsim.graph.model import Gate
-from accelsim.quant.model import Int8Array, QGraph, QLinear, QLstm, QSelectStep, QTensor, Requantizer
+from accelsim.graph.model import Gate, GruGate
+from accelsim.quant.model import (
+    Int8Array,
+    QConcat,
+    QGraph,
+    QGru,
+    QLinear,
+    QLstm,
+    QRecurrent,
+    QRnn,
+    QSelectStep,
+    QTensor,
+    Requantizer,
+)
 
 Int16Array = NDArray[np.int16]
 Int64Array = NDArray[np.int64]
@@ -101,7 +114,7 @@ def matrix_product(x: Int8Array, weights: Int8Array, bias: NDArray[np.int32]) ->
 def lstm_sequence(
     layer: QLstm, x: Int8Array, hidden: Int8Array | None = None, cell: Int16Array | None = None
 ) -> tuple[Int8Array, Int8Array, Int16Array]:
-    """Run one LSTM layer over a batch of sequences.
+    """Run one direction of an LSTM layer over a batch of sequences.
 
     Parameters
     ----------
@@ -116,36 +129,28 @@ def lstm_sequence(
     -------
     y : int8[N, T, units]
     hidden : int8[N, units]
-        After the last step.
+        After the last step taken, which is step 0 of a reversed layer.
     cell : int16[N, units]
-        After the last step, scale ``2**layer.cell_scale_log2``.
+        Likewise, scale ``2**layer.cell_scale_log2``.
 
     Source: TensorFlow Lite `LstmStepInteger8x8_16`, `CalculateLstmGateInteger8x8_16`, `UpdateLstmCellInteger`,
     `CalculateLstmOutputInteger8x8_16` (lstm_eval.cc).
     """
     frames, steps, _ = x.shape
-    units = layer.units
     tables = fixedpoint.activation_tables()
     sigmoid, gate_tanh = tables[SIGMOID], tables[TANH + fixedpoint.GATE_INTEGER_BITS]
     cell_tanh = tables[TANH + 15 + layer.cell_scale_log2]
-    if hidden is None:
-        hidden = np.full((frames, units), layer.initial_hidden, dtype=np.int8)
-    state: Int64Array = np.zeros((frames, units), dtype=np.int64) if cell is None else cell.astype(np.int64)
-
-    input_factors = _by_row(layer.input_requantizers, units)
-    recurrent_factors = _by_row(layer.recurrent_requantizers, units)
-    input_rows = layer.input_weights.reshape(4 * units, -1)
-    recurrent_rows = layer.recurrent_weights.reshape(4 * units, units)
-    recurrent_bias = layer.recurrent_bias.reshape(-1)
+    hidden = _initial_hidden(layer, frames) if hidden is None else hidden
+    state = _initial_state(layer, frames) if cell is None else cell.astype(np.int64)
 
     # The input products of all steps need no state: one large matrix product instead of many small ones.
-    accumulators = matrix_product(x, input_rows, layer.input_bias.reshape(-1))
-    from_input = _clamp16(fixedpoint.multiply_by_quantized_multiplier(accumulators, *input_factors))
-    y = np.empty((frames, steps, units), dtype=np.int8)
-    for step in range(steps):
-        accumulator = matrix_product(hidden, recurrent_rows, recurrent_bias)
-        from_hidden = fixedpoint.multiply_by_quantized_multiplier(accumulator, *recurrent_factors)
-        gates = _clamp16(from_input[:, step] + from_hidden).reshape(frames, 4, units)
+    from_input = _clamp16(_gate_products(x, layer.input_weights, layer.input_bias, layer.input_requantizers))
+    y = np.empty((frames, steps, layer.units), dtype=np.int8)
+    for step in _order(layer, steps):
+        from_hidden = _gate_products(
+            hidden, layer.recurrent_weights, layer.recurrent_bias, layer.recurrent_requantizers
+        )
+        gates = _clamp16(from_input[:, step] + from_hidden)
         input_gate = _look_up(sigmoid, gates[:, Gate.INPUT])
         forget_gate = _look_up(sigmoid, gates[:, Gate.FORGET])
         candidate = _look_up(gate_tanh, gates[:, Gate.CELL])
@@ -157,12 +162,102 @@ def lstm_sequence(
         if layer.cell_clip > 0:
             state = np.clip(state, -layer.cell_clip, layer.cell_clip)
 
-        product = output_gate * _look_up(cell_tanh, state)
-        factor = layer.hidden_requantizer
-        scaled = fixedpoint.multiply_by_quantized_multiplier(product, factor.multiplier, factor.shift)
-        hidden = saturate_to_int8(scaled + layer.hidden_zero_point)
+        hidden = _hidden_bytes(layer, output_gate * _look_up(cell_tanh, state))
         y[:, step] = hidden
     return y, hidden, state.astype(np.int16)
+
+
+def gru_sequence(
+    layer: QGru, x: Int8Array, hidden: Int8Array | None = None, state: Int16Array | None = None
+) -> tuple[Int8Array, Int8Array, Int16Array]:
+    """Run one direction of a GRU layer over a batch of sequences, as `QGru` defines it.
+
+    Parameters
+    ----------
+    layer : QGru
+    x : int8[N, T, inputs]
+    hidden : int8[N, units], optional
+        Bytes to go on from; every one `layer.initial_hidden` where absent.
+    state : int16[N, units], optional
+        State in Q0.15 to go on from, the one those bytes came from; 0 where absent.
+
+    Returns
+    -------
+    y : int8[N, T, units]
+    hidden : int8[N, units]
+        After the last step taken.
+    state : int16[N, units]
+        Likewise.
+    """
+    frames, steps, _ = x.shape
+    tables = fixedpoint.activation_tables()
+    sigmoid, tanh = tables[SIGMOID], tables[TANH + fixedpoint.GATE_INTEGER_BITS]
+    hidden = _initial_hidden(layer, frames) if hidden is None else hidden
+    wide = _initial_state(layer, frames) if state is None else state.astype(np.int64)
+    weights, bias, factors = layer.recurrent_weights, layer.recurrent_bias, layer.recurrent_requantizers
+    # Where the candidate's product waits for the reset gate, only the gates before it take the plain hidden state.
+    before = len(GruGate) if layer.linear_before_reset else int(GruGate.CANDIDATE)
+    last = int(GruGate.CANDIDATE)
+
+    from_input = _clamp16(_gate_products(x, layer.input_weights, layer.input_bias, layer.input_requantizers))
+    y = np.empty((frames, steps, layer.units), dtype=np.int8)
+    for step in _order(layer, steps):
+        added = from_input[:, step]
+        products = _gate_products(hidden, weights[:before], bias[:before], factors[:before])
+        reset = _look_up(sigmoid, _clamp16(products[:, GruGate.RESET] + added[:, GruGate.RESET]))
+        update = _look_up(sigmoid, _clamp16(products[:, GruGate.UPDATE] + added[:, GruGate.UPDATE]))
+        if layer.linear_before_reset:
+            product = fixedpoint.rounding_divide_by_pot(reset * _clamp16(products[:, GruGate.CANDIDATE]), 15)
+        else:
+            let_through = _hidden_bytes(layer, fixedpoint.rounding_divide_by_pot(reset * wide, 15))
+            product = _gate_products(let_through, weights[last:], bias[last:], factors[last:])[:, 0]
+        candidate = _look_up(tanh, _clamp16(product + added[:, GruGate.CANDIDATE]))
+
+        replaced = fixedpoint.rounding_divide_by_pot(candidate * (INT16_MAX - update), 15)
+        kept = fixedpoint.rounding_divide_by_pot(update * wide, 15)
+        wide = _clamp16(replaced + kept)
+        hidden = _hidden_bytes(layer, wide)
+        y[:, step] = hidden
+    return y, hidden, wide.astype(np.int16)
+
+
+def rnn_sequence(layer: QRnn, x: Int8Array, hidden: Int8Array | None = None) -> tuple[Int8Array, Int8Array]:
+    """Run one direction of a vanilla RNN layer over a batch of sequences, as `QRnn` defines it.
+
+    Parameters
+    ----------
+    layer : QRnn
+    x : int8[N, T, inputs]
+    hidden : int8[N, units], optional
+        State to go on from; every byte `layer.initial_hidden` where absent.
+
+    Returns
+    -------
+    y : int8[N, T, units]
+    hidden : int8[N, units]
+        After the last step taken.
+    """
+    frames, steps, _ = x.shape
+    activation = rnn_activation_table(layer.activation)
+    hidden = _initial_hidden(layer, frames) if hidden is None else hidden
+    weights, bias = layer.recurrent_weights[np.newaxis], layer.recurrent_bias[np.newaxis]
+
+    from_input = _clamp16(
+        _gate_products(x, layer.input_weights[np.newaxis], layer.input_bias[np.newaxis], (layer.input_requantizer,))
+    )[:, :, 0]
+    y = np.empty((frames, steps, layer.units), dtype=np.int8)
+    for step in _order(layer, steps):
+        product = _gate_products(hidden, weights, bias, (layer.recurrent_requantizer,))[:, 0]
+        hidden = _hidden_bytes(layer, _look_up(activation, _clamp16(product + from_input[:, step])))
+        y[:, step] = hidden
+    return y, hidden
+
+
+def rnn_activation_table(activation: str) -> Int16Array:
+    """int16[65536]: a vanilla RNN's activation by its pre-activation + 32768; Q0.15 for tanh, unscaled for relu."""
+    if activation == "relu":
+        return np.maximum(np.arange(INT16_MIN, INT16_MAX + 1), 0).astype(np.int16)
+    return np.asarray(fixedpoint.activation_tables()[TANH + fixedpoint.GATE_INTEGER_BITS])
 
 
 def linear(layer: QLinear, x: Int8Array) -> Int8Array:
@@ -212,23 +307,61 @@ def run_quantized(qgraph: QGraph, inputs: Int8Array) -> dict[str, Int8Array]:
         )
     tensors: dict[str, Int8Array] = {qgraph.input.name: inputs}
     for layer in qgraph.layers:
-        x = tensors[layer.x.name]
         match layer:
             case QLstm():
-                y = lstm_sequence(layer, x)[0]
+                y = lstm_sequence(layer, tensors[layer.x.name])[0]
+            case QGru():
+                y = gru_sequence(layer, tensors[layer.x.name])[0]
+            case QRnn():
+                y = rnn_sequence(layer, tensors[layer.x.name])[0]
             case QLinear():
-                y = linear(layer, x)
+                y = linear(layer, tensors[layer.x.name])
             case QSelectStep():
-                y = np.ascontiguousarray(x[:, layer.step])
+                y = np.ascontiguousarray(tensors[layer.x.name][:, layer.step])
+            case QConcat():
+                y = np.concatenate([tensors[part.name] for part in layer.parts], axis=-1)
         tensors[layer.y.name] = y
     return tensors
 
 
-def _by_row(requantizers: Sequence[Requantizer], units: int) -> tuple[Int64Array, Int64Array]:
-    """Multiplier and shift of every row of the four gates, int64[4 * units] each."""
-    multipliers = np.array([factor.multiplier for factor in requantizers], dtype=np.int64)
-    shifts = np.array([factor.shift for factor in requantizers], dtype=np.int64)
-    return np.repeat(multipliers, units), np.repeat(shifts, units)
+def _initial_hidden(layer: QRecurrent, frames: int) -> Int8Array:
+    return np.full((frames, layer.units), layer.initial_hidden, dtype=np.int8)
+
+
+def _initial_state(layer: QRecurrent, frames: int) -> Int64Array:
+    return np.zeros((frames, layer.units), dtype=np.int64)
+
+
+def _order(layer: QRecurrent, steps: int) -> range:
+    """The steps in the order the layer takes them."""
+    return range(steps - 1, -1, -1) if layer.reverse else range(steps)
+
+
+def _gate_products(
+    x: Int8Array, weights: Int8Array, bias: NDArray[np.int32], factors: Sequence[Requantizer]
+) -> Int64Array:
+    """Each gate's ``bias + weights @ x``, requantized; int64[..., gates, units], not yet clamped.
+
+    Parameters
+    ----------
+    x : int8[..., columns]
+    weights : int8[gates, units, columns]
+    bias : int32[gates, units]
+    factors : sequence of Requantizer
+        One a gate.
+    """
+    rows = weights.reshape(-1, weights.shape[-1])
+    accumulators = matrix_product(x, rows, bias.reshape(-1)).reshape(*x.shape[:-1], *bias.shape)
+    multipliers = np.array([[factor.multiplier] for factor in factors], dtype=np.int64)
+    shifts = np.array([[factor.shift] for factor in factors], dtype=np.int64)
+    return np.asarray(fixedpoint.multiply_by_quantized_multiplier(accumulators, multipliers, shifts))
+
+
+def _hidden_bytes(layer: QRecurrent, values: Int64Array) -> Int8Array:
+    """Values in the fixed point the layer's `hidden_requantizer` takes, as bytes of its hidden state."""
+    factor = layer.hidden_requantizer
+    scaled = fixedpoint.multiply_by_quantized_multiplier(values, factor.multiplier, factor.shift)
+    return saturate_to_int8(np.asarray(scaled + layer.hidden_zero_point))
 
 
 def _look_up(table: Int16Array, argument: Int64Array) -> Int64Array:

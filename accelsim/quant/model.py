@@ -117,7 +117,8 @@ class QGru:
     """One direction of one GRU layer in integers; gate order `graph.GruGate`.
 
     TensorFlow Lite has no fused integer GRU; this definition uses the same primitives as its LSTM. MBQM is
-    `fixedpoint.multiply_by_quantized_multiplier`, RDBPOT `rounding_divide_by_pot`, SAT16 and SAT8 saturate. For a gate g::
+    `fixedpoint.multiply_by_quantized_multiplier`, RDBPOT `rounding_divide_by_pot`, SAT16 and SAT8 saturate. For a
+    gate g::
 
         a[g] = SAT16(MBQM(input_bias[g] + W[g] x, input_requantizers[g]))          Q3.12
         m[g] = MBQM(recurrent_bias[g] + R[g] v, recurrent_requantizers[g])         v = hidden state's bytes
@@ -300,6 +301,11 @@ class QGraph:
     input: QTensor
     output: QTensor
     layers: tuple[QLayer, ...]
+
+
+def layer_inputs(layer: QLayer) -> tuple[QTensor, ...]:
+    """The tensors a layer reads."""
+    return layer.parts if isinstance(layer, QConcat) else (layer.x,)
 
 
 def fold_zero_point(weights: Int8Array, bias: Int32Array, zero_point: int) -> Int32Array:

@@ -133,8 +133,8 @@ def _change_cell_products(monkeypatch: pytest.MonkeyPatch, divide: Callable[[Any
 
 
 def _without_first_clamp(values: Any) -> Any:
-    # The requantized input products are the only three-dimensional values that get clamped.
-    return values if values.ndim == 3 else fixedpoint.saturate(values, -32768, 32767)
+    # The requantized input products are the only four-dimensional values that get clamped.
+    return values if values.ndim == 4 else fixedpoint.saturate(values, -32768, 32767)
 
 
 def _merge_requantizations(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def _merge_requantizations(monkeypatch: pytest.MonkeyPatch) -> None:
         return x * multiplier * 2.0 ** (np.asarray(shift, dtype=float) - 31)
 
     def clamp(values: Any) -> Any:
-        return values if values.ndim == 3 else np.clip(np.rint(values), -32768, 32767).astype(np.int64)
+        return values if values.ndim == 4 else np.clip(np.rint(values), -32768, 32767).astype(np.int64)
 
     monkeypatch.setattr(fixedpoint, "multiply_by_quantized_multiplier", multiply)
     monkeypatch.setattr(execute, "_clamp16", clamp)
