@@ -125,6 +125,11 @@ class Emitter:
             self._program.append((make("guard", register=number, level=0, low=low, high=high), None))
         return self._guards[low, high]
 
+    def new_section(self) -> None:
+        """Forget address and guard registers: the next loop defines its own."""
+        self._registers.clear()
+        self._guards.clear()
+
     def credit(self, semaphore: int, amount: int) -> None:
         """Counts a semaphore has before the program's loops."""
         self._program.append((make("signal", semaphore=semaphore, amount=amount), None))

@@ -1,10 +1,10 @@
-"""The pipeline as instructions: loads, then one loop over waves in which every stage does its step.
+"""Segments as instructions: loads, then a loop over waves for each segment, in which every stage does its step.
 
 Order inside a wave: all input products, which only need earlier waves and run in the shadow of the recurrence; the
-recurrent products; then the vector instructions phase by phase (input gates, output gates, candidates, cells, hidden
-states), in each phase stage after stage as their products come. Executed one after the other in this
-order, the instructions give the right result; the semaphores keep the units to it. Every wait is for an earlier
-instruction, so the program can't deadlock.
+recurrent products; then the vector instructions phase by phase, in each phase stage after stage as their products
+come, and products inside a cell where their operand is made. Executed one after the other in this order, the
+instructions give the right result; the semaphores keep the units to it. Every wait is for an earlier instruction, so
+the program can't deadlock.
 
 What the units' order alone guarantees, and no semaphore repeats: a unit issues in order, and completes in order, since
 its latency is constant. So when a chained consumer sees an element, the instructions before its producer are complete
@@ -14,25 +14,24 @@ up to their last element.
 from __future__ import annotations
 
 from accelsim.chip import Chip
-from accelsim.compiler.emitter import Emitter, Token
+from accelsim.compiler.emitter import Emitter, Operand, Token
 from accelsim.compiler.phases import Phases
 from accelsim.compiler.placement import Placement
 from accelsim.compiler.products import Products
-from accelsim.compiler.shared import Shared
-from accelsim.compiler.stages import Pipeline
+from accelsim.compiler.shared import Place, Shared
+from accelsim.compiler.stages import Plan, Sequence, Sink
 from accelsim.isa.opcodes import Destination, Memory, Source, Unit
-from accelsim.quant.model import QLstm
 
 
-def lower(pipeline: Pipeline, placement: Placement, chip: Chip) -> Emitter:
-    """The program of a placed pipeline.
+def lower(plan: Plan, placement: Placement, chip: Chip) -> Emitter:
+    """The program of a placed plan.
 
     Raises
     ------
     CapacityError
         More semaphores, address registers or guard registers than there are.
     """
-    return _Lowering(Shared(pipeline, placement, chip)).run()
+    return _Lowering(Shared(plan, placement, chip)).run()
 
 
 class _Lowering:
@@ -40,163 +39,224 @@ class _Lowering:
         self.shared = shared
         self.products = Products(shared)
         self.phases = Phases(shared)
+        # For each sequence between segments: what its writers signal when their last step has left.
+        self.written: dict[str, list[int]] = {}
 
     def run(self) -> Emitter:
-        emitter = self.shared.emitter
-        self._loads()
+        shared, emitter = self.shared, self.shared.emitter
+        for places in shared.places:
+            for place in places:
+                self._load_constants(place)
+                if place.layer == 0:
+                    self._load_first_steps(place)
         self._initial_state()
-        stages = list(enumerate(self.shared.placement.stages))
-        lstms = [(index, placed) for index, placed in stages if isinstance(placed.stage.layer, QLstm)]
-        linears = [pair for pair in stages if pair not in lstms]
-        with emitter.loop(self.shared.pipeline.waves):
-            for index, placed in stages:
-                self.products.input_product(index, placed)
-                if index == 0:
-                    self._load_input()
-            for index, placed in lstms:
-                self.products.recurrent_product(index, placed)
-            for index, placed in linears:
-                self.phases.linear_result(index, placed)
-            for phase in (
-                self.phases.input_gate,
-                self.phases.output_gate,
-                self.phases.candidate,
-                self.phases.cell,
-                self.phases.hidden,
-            ):
-                for index, placed in lstms:
-                    phase(index, placed)
-            self._store_output()
+        for number, places in enumerate(shared.places):
+            emitter.new_section()
+            for place in places:
+                if place.layer and isinstance(place.stage.source, Sequence):
+                    self._load_first_steps(place)
+            self._waves(places)
+            self._close(places, number)
         emitter.emit("halt")
         return emitter
 
-    def _loads(self) -> None:
-        for index, placed in enumerate(self.shared.placement.stages):
-            ready = [Token(self.shared.links[index].weights)]
-            resident = placed.resident_bytes > 0
-            # The blocks of every stage's initial state come with the first stage's parameters.
-            early = [Token(self.shared.constants)] if index == 0 else []
-            self._load_range(
-                index,
-                Memory.PARAMETERS,
-                placed.parameters_dram,
-                placed.parameters,
-                placed.parameters_bytes,
-                early if resident else [*early, *ready],
-            )
-            if resident:
-                self._load_range(
-                    index, Memory.WEIGHTS, placed.resident_dram, placed.resident, placed.resident_bytes, ready
-                )
-            if index == 0:
-                place, features = self.shared.placement, placed.stage.layer.x.features
-                self.shared.emitter.emit(
-                    "load",
-                    layer=0,
-                    memory=Memory.ACTIVATIONS,
-                    source=self.shared.emitter.operand(
-                        "load", "source", place.input_dram + self.shared.pipeline.input_offset
-                    ),
-                    destination=self.shared.emitter.operand("load", "destination", place.input_ring),
-                    row_bytes=features,
-                    rows=place.input_slots,
-                    source_pitch=features,
-                    destination_pitch=place.input_pitch,
-                    signals=[Token(self.shared.links[0].ready, each=True)],
-                )
+    def _waves(self, places: list[Place]) -> None:
+        with self.shared.emitter.loop(places[0].segment.waves):
+            for place in places:
+                self.products.input_product(place)
+                if place.placed.input_slots:
+                    self._load_next_step(place)
+            for place in places:
+                if place.stage.cell.is_recurrent:
+                    self.products.recurrent_product(place)
+            for phase in range(max(len(place.stage.cell.steps) for place in places)):
+                for place in places:
+                    if phase < len(place.stage.cell.steps):
+                        self._phase(place, phase)
+            for place in places:
+                for number in range(len(place.stage.sinks)):
+                    self._store(place, number)
 
-    def _load_range(self, index: int, memory: Memory, dram: int, sram: int, size: int, signals: list[Token]) -> None:
+    def _phase(self, place: Place, phase: int) -> None:
+        self.phases.step(place, phase)
+        cell = place.stage.cell
+        written = cell.steps[phase].destination
+        for which, product in enumerate(cell.products):
+            if product.reads == written:
+                self.products.inner_product(place, which, self.phases.inner_ready(place, written))
+
+    # Before the loops.
+
+    def _load_constants(self, place: Place) -> None:
+        placed, ready = place.placed, [Token(place.link.weights)]
+        # The blocks of every stage's initial state come with the first stage's parameters.
+        early = [Token(self.shared.constants)] if place.layer == 0 else []
+        parameters = Memory.PARAMETERS, placed.parameters_dram, placed.parameters, placed.parameters_bytes
+        if placed.resident_bytes:
+            self._load_range(place, *parameters, early)
+            self._load_range(
+                place, Memory.WEIGHTS, placed.resident_dram, placed.resident, placed.resident_bytes, ready
+            )
+        else:
+            self._load_range(place, *parameters, [*early, *ready])
+
+    def _load_range(
+        self, place: Place, memory: Memory, dram: int, sram: int, size: int, signals: list[Token]
+    ) -> None:
         """One contiguous copy, cut only where it is longer than a row can be."""
+        emitter = self.shared.emitter
         # Whole bursts, as long as the field for a row's bytes takes them.
         burst = self.shared.chip.dram.burst_bytes
         longest = max(((1 << 20) - 1) // burst * burst, 1 << 19)
         for start in range(0, size, longest):
             length = min(longest, size - start)
-            self.shared.emitter.emit(
+            emitter.emit(
                 "load",
-                layer=index,
+                layer=place.layer,
                 memory=memory,
-                source=self.shared.emitter.operand("load", "source", dram + start),
-                destination=self.shared.emitter.operand("load", "destination", sram + start),
+                source=emitter.operand("load", "source", dram + start),
+                destination=emitter.operand("load", "destination", sram + start),
                 row_bytes=length,
                 rows=1,
                 signals=signals if start + length == size else [],
             )
 
     def _initial_state(self) -> None:
-        emitter = self.shared.emitter
-        emitter.emit("sync", layer=0, unit=Unit.VECTOR, waits=[Token(self.shared.constants)])
-        for index, placed in enumerate(self.shared.placement.stages):
-            link, layer = self.shared.links[index], placed.stage.layer
-            emitter.credit(link.sums_free, 1)
-            if not isinstance(layer, QLstm):
-                continue
-            wave_before = placed.stage.first + placed.stage.delay - 1
-            cell = placed.buffers["cell"] + wave_before % 2 * self.shared.placement.cell_pitch
-            slot = wave_before % placed.slots
-            self.shared.vector(
-                index,
-                "initial cell",
+        shared, emitter = self.shared, self.shared.emitter
+        emitter.emit("sync", layer=0, unit=Unit.VECTOR, waits=[Token(shared.constants)])
+        for places in shared.places:
+            for place in places:
+                emitter.credit(place.link.sums_free, 1)
+                for semaphore, count in self.phases.credits(place):
+                    emitter.credit(semaphore, count)
+                if place.stage.cell.is_recurrent:
+                    self._clear(place)
+
+    def _clear(self, place: Place) -> None:
+        """The state before the first step, on the sides and in the slot that the first wave reads."""
+        shared, placed, stage = self.shared, place.placed, place.stage
+        before = stage.first + stage.delay - 1
+        if stage.cell.state:
+            address = placed.buffers[stage.cell.state] + before % 2 * shared.placement.state_pitch
+            shared.vector(
+                place,
+                shared.placement.constants[id(stage), "state"],
                 source_type=Source.NONE,
-                length=layer.units,
+                length=stage.outputs,
                 destination_type=Destination.INT16,
-                destination=self.shared.at("destination", cell),
+                destination=shared.at("destination", address),
             )
-            self.shared.vector(
-                index,
-                "initial hidden",
-                source_type=Source.NONE,
-                length=layer.units,
-                destination_type=Destination.INT8,
-                destination=self.shared.at("destination", placed.output + slot * self.shared.placement.pitch),
-                signals=[Token(link.hidden)],
-            )
-        if self.shared.stores_every_step():
-            emitter.credit(self.shared.output_free, self.shared.placement.stages[-1].slots)
+        slot = placed.output + before % placed.slots * shared.placement.pitch
+        shared.vector(
+            place,
+            shared.placement.constants[id(stage), "hidden"],
+            source_type=Source.NONE,
+            length=stage.outputs,
+            destination_type=Destination.INT8,
+            destination=shared.at("destination", slot),
+            signals=[Token(place.link.hidden)],
+        )
 
-    def _load_input(self) -> None:
+    # Sequences in and out.
+
+    def _step_address(self, place: Place, sequence: Sequence, first: int, handled: int) -> tuple[int, int]:
+        """(address of the row for p = handled, stride from p to p + 1); row 0 is the step `first` of time."""
+        stage = place.stage
+        base = self.shared.placement.sequences[sequence.name]
+        step = stage.steps_there - 1 - handled if stage.reverse else handled
+        stride = -sequence.row_bytes if stage.reverse else sequence.row_bytes
+        return base + (step - first) * sequence.row_bytes, stride
+
+    def _load_first_steps(self, place: Place) -> None:
+        """Fill the ring of a stage that reads a sequence, step by step as the stage will take them."""
+        emitter, placed, stage = self.shared.emitter, place.placed, place.stage
+        sequence = stage.source
+        if not isinstance(sequence, Sequence):
+            return
+        for number, semaphore in enumerate(self.written.get(sequence.name, [])):
+            emitter.emit("sync", layer=place.layer, unit=Unit.LOAD, waits=[Token(semaphore)])
+            # Whoever reads the sequence next finds the token again.
+            del number
+            emitter.emit("sync", layer=place.layer, unit=Unit.LOAD, signals=[Token(semaphore)])
+        address, stride = self._step_address(place, sequence, sequence.first, stage.first)
+        fields = {"layer": place.layer, "memory": Memory.ACTIVATIONS, "row_bytes": sequence.row_bytes}
+        ready = Token(place.link.ready, each=True)
+        ring = emitter.operand("load", "destination", placed.input_ring)
+        if stride > 0 or placed.input_slots == 1:
+            emitter.emit(
+                "load",
+                source=emitter.operand("load", "source", address),
+                destination=ring,
+                rows=placed.input_slots,
+                source_pitch=sequence.row_bytes,
+                destination_pitch=placed.input_pitch,
+                signals=[ready],
+                **fields,
+            )
+            return
+        source = emitter.scratch(0, address, strides=(stride,), layer=place.layer)
+        destination = emitter.scratch(1, placed.input_ring, strides=(placed.input_pitch,), layer=place.layer)
+        with emitter.loop(placed.input_slots, layer=place.layer):
+            emitter.emit("load", source=(source, 0), destination=(destination, 0), rows=1, signals=[ready], **fields)
+
+    def _load_next_step(self, place: Place) -> None:
         """Refill the slot whose step was just used; nothing is left to load where the ring holds all steps."""
-        place = self.shared.placement
-        steps, slots = self.shared.pipeline.steps, place.input_slots
-        features = place.stages[0].stage.layer.x.features
-        self.shared.emitter.emit(
+        shared, placed, stage = self.shared, place.placed, place.stage
+        sequence = stage.source
+        if not isinstance(sequence, Sequence):
+            return
+        ahead = placed.input_slots
+        address, stride = self._step_address(place, sequence, sequence.first, stage.first + ahead)
+        begin = stage.first + stage.delay
+        shared.emitter.emit(
             "load",
-            layer=0,
-            guard=self.shared.emitter.guard(0, steps - slots, self.shared.pipeline.waves),
+            layer=place.layer,
+            guard=shared.guard(place, stage.first, stage.last - ahead),
             memory=Memory.ACTIVATIONS,
-            source=(
-                self.shared.emitter.register(
-                    place.input_dram + self.shared.pipeline.input_offset + slots * features, strides=(features,)
-                ),
-                0,
-            ),
-            destination=self.shared.ring(place.input_ring, slots, place.input_pitch, 0),
-            row_bytes=features,
+            source=self._moving(address - begin * stride, stride),
+            destination=shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, 0),
+            row_bytes=sequence.row_bytes,
             rows=1,
-            waits=[Token(self.shared.input_free)],
-            signals=[Token(self.shared.links[0].ready)],
+            waits=[Token(place.link.input_free)],
+            signals=[Token(place.link.ready)],
         )
 
-    def _store_output(self) -> None:
-        place, pipeline = self.shared.placement, self.shared.pipeline
-        placed = place.stages[-1]
-        stage, size = placed.stage, placed.stage.outputs
-        first = pipeline.output_first + stage.delay
-        single = pipeline.output_last - pipeline.output_first == 1
-        if single:
-            destination = self.shared.emitter.operand("store", "destination", place.output_dram)
-        else:
-            # Step t leaves in wave t + delay.
-            destination = self.shared.emitter.register(place.output_dram - first * size, strides=(size,)), 0
-        self.shared.emitter.emit(
+    def _store(self, place: Place, number: int) -> None:
+        shared, stage = self.shared, place.stage
+        sink = stage.sinks[number]
+        ready, free = place.link.stored[number]
+        first, last = stage.handled(sink.first, sink.last)
+        address, stride = self._step_address(place, sink.sequence, sink.first, first)
+        begin = first + stage.delay
+        shared.emitter.emit(
             "store",
-            layer=len(place.stages) - 1,
-            guard=self.shared.emitter.guard(first, pipeline.output_last + stage.delay, pipeline.waves),
+            layer=place.layer,
+            guard=shared.guard(place, first, last),
             memory=Memory.ACTIVATIONS,
-            destination=destination,
-            source=self.shared.ring(placed.output, placed.slots, place.pitch, 0),
-            row_bytes=size,
+            destination=self._moving(address + sink.column - begin * stride, stride)
+            if last - first > 1
+            else shared.emitter.operand("store", "destination", address + sink.column),
+            source=shared.result(place, 0),
+            row_bytes=stage.outputs,
             rows=1,
-            waits=[Token(self.shared.output_ready)],
-            signals=[Token(self.shared.output_free)],
+            waits=[Token(ready)],
+            signals=[Token(free)],
         )
+
+    def _moving(self, base: int, stride: int) -> Operand:
+        """An address that moves by `stride` from wave to wave; `base` is that of wave 0."""
+        # A guard keeps the waves out in which the address would lie below the sequence.
+        return self.shared.emitter.register(max(base, 0), strides=(stride,)), 0
+
+    def _close(self, places: list[Place], number: int) -> None:
+        """Behind a segment's loop: tell the readers of each sequence that all of it has left."""
+        if number + 1 == len(self.shared.places):
+            return
+        for place in places:
+            for sink in place.stage.sinks:
+                self._close_sink(place, sink)
+
+    def _close_sink(self, place: Place, sink: Sink) -> None:
+        semaphore = self.shared.emitter.semaphore()
+        self.written.setdefault(sink.sequence.name, []).append(semaphore)
+        self.shared.emitter.emit("sync", layer=place.layer, unit=Unit.STORE, signals=[Token(semaphore)])

@@ -1,18 +1,19 @@
-"""Vector instructions of a wave, phase by phase: gates, candidate, cell, hidden state; a linear layer's result."""
+"""The vector instructions of a wave: each step of each cell, with the semaphores that order them."""
 
 from __future__ import annotations
 
+from accelsim.compiler.cells import INPUT, RESULT, Step, Sums
 from accelsim.compiler.emitter import Operand, Token
-from accelsim.compiler.placement import PlacedStage
-from accelsim.compiler.shared import Shared
-from accelsim.compiler.stages import GATE_ROWS
-from accelsim.graph import Gate
-from accelsim.isa.opcodes import Activation, Addend, Destination, Requantize, Source, Unit
-from accelsim.quant.model import QLstm
+from accelsim.compiler.shared import Place, Shared
+from accelsim.compiler.stages import Sink
+from accelsim.isa.opcodes import Addend, Destination, Requantize, Source, Unit
+
+_SIGNALS = 3
+"""Signals an instruction can give."""
 
 
 class Phases:
-    """Emits the vector phases of stages.
+    """Emits the vector instructions of stages.
 
     Parameters
     ----------
@@ -21,162 +22,175 @@ class Phases:
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
+        # Between the same two phases, producers and consumers of all stages take turns in the same order, and share.
+        self._between: dict[tuple[int, int], int] = {}
+        self._inner: dict[tuple[int, str], int] = {}
 
-    def input_gate(self, index: int, placed: PlacedStage) -> None:
-        """i = sigmoid(.), the first to read the sums."""
-        self._gate_phase(
-            index,
-            Gate.INPUT,
-            Activation.SIGMOID,
-            placed.buffers["input gate"],
-            first=True,
-            signals=[Token(self.shared.gate, self.shared.chained)],
-        )
+    def inner_ready(self, place: Place, buffer: str) -> int:
+        """The semaphore that says that a buffer which a product reads is written."""
+        key = place.layer, buffer
+        if key not in self._inner:
+            self._inner[key] = self.shared.emitter.semaphore()
+        return self._inner[key]
 
-    def output_gate(self, index: int, placed: PlacedStage) -> None:
-        """o = sigmoid(.)."""
-        self._gate_phase(index, Gate.OUTPUT, Activation.SIGMOID, placed.buffers["output gate"])
-
-    def candidate(self, index: int, placed: PlacedStage) -> None:
-        """tanh(.) * i."""
-        layer = placed.stage.layer
-        if isinstance(layer, QLstm):
-            self._gate_phase(
-                index,
-                Gate.CELL,
-                Activation.TANH3,
-                placed.buffers["candidate"],
-                waits=[Token(self.shared.gate, self.shared.chained)],
-                signals=[Token(self.shared.candidate, self.shared.chained)],
-                multiply=1,
-                shift=30 + layer.cell_scale_log2,
-                factor=self.shared.at("factor", placed.buffers["input gate"]),
-            )
-
-    def cell(self, index: int, placed: PlacedStage) -> None:
-        """c = sigmoid(.) * c + candidate; the last to read the sums."""
-        before, after = (
-            self.shared.ring(placed.buffers["cell"], 2, self.shared.placement.cell_pitch, behind) for behind in (1, 0)
-        )
-        self._gate_phase(
-            index,
-            Gate.FORGET,
-            Activation.SIGMOID,
-            after,
-            waits=[Token(self.shared.candidate, self.shared.chained)],
-            signals=[Token(self.shared.cell, self.shared.chained), Token(self.shared.links[index].sums_free)],
-            multiply=1,
-            shift=15,
-            factor=before,
-            accumulate=1,
-            term=self.shared.at("term", placed.buffers["candidate"]),
-        )
-
-    def _gate_phase(
-        self,
-        index: int,
-        gate: Gate,
-        activation: Activation,
-        destination: int | Operand,
-        *,
-        first: bool = False,
-        waits: list[Token] | None = None,
-        signals: list[Token] | None = None,
-        **fields: int | Operand,
-    ) -> None:
-        """One gate: both sums requantized and added, the activation, and what `fields` adds."""
-        placed = self.shared.placement.stages[index]
-        units = placed.stage.outputs
-        start = 4 * units * GATE_ROWS.index(gate)
-        input_sums, recurrent_sums = placed.accumulators
-        sums = [Token(self.shared.links[index].sums, self.shared.chained)] if self.shared.chained or first else []
-        names = {Gate.INPUT: "input", Gate.OUTPUT: "output", Gate.CELL: "cell", Gate.FORGET: "forget"}
-        self.shared.vector(
-            index,
-            names[gate],
-            guard=self.shared.guards[index],
-            length=units,
-            waits=sums + (waits or []),
-            signals=signals or [],
-            source_type=Source.INT32,
-            requantize=Requantize.SCALAR,
-            source=self.shared.at("source", recurrent_sums + start),
-            addend_type=Addend.INT32,
-            addend=self.shared.at("addend", input_sums + start),
-            activation=activation,
-            destination_type=Destination.INT16,
-            destination=self.shared.at("destination", destination) if isinstance(destination, int) else destination,
-            **fields,
-        )
-
-    def hidden(self, index: int, placed: PlacedStage) -> None:
-        """h = o * tanh(c), to int8."""
-        layer, link = placed.stage.layer, self.shared.links[index]
-        if not isinstance(layer, QLstm):
-            return
-        waits = [Token(self.shared.cell, self.shared.chained)]
-        signals = [Token(link.hidden)]
-        self._result(
-            index,
-            "hidden",
-            waits,
-            signals,
-            length=layer.units,
-            source_type=Source.INT16,
-            source=self.shared.ring(placed.buffers["cell"], 2, self.shared.placement.cell_pitch, 0),
-            activation=Activation.TANH0 + 15 + layer.cell_scale_log2,
-            multiply=1,
-            factor=self.shared.at("factor", placed.buffers["output gate"]),
-            output_requantize=1,
-        )
-
-    def linear_result(self, index: int, placed: PlacedStage) -> None:
-        """A linear layer's sums, to int8."""
-        link = self.shared.links[index]
-        self._result(
-            index,
-            "requantize",
-            [Token(link.sums, self.shared.chained)],
-            [Token(link.sums_free)],
-            length=placed.stage.outputs,
-            source_type=Source.INT32,
-            requantize=Requantize.REAL,
-            source=self.shared.at("source", placed.accumulators[0]),
-        )
-
-    def _result(
-        self, index: int, block: str, waits: list[Token], signals: list[Token], **fields: int | Operand
-    ) -> None:
-        """A stage's last instruction: into its ring, for the next stage and for the output."""
-        placed = self.shared.placement.stages[index]
-        stage, last = placed.stage, index + 1 == len(self.shared.placement.stages)
-        announce: list[tuple[int, int, int]] = []
-        if not last:
-            following = self.shared.placement.stages[index + 1].stage
-            announce.append((self.shared.links[index + 1].ready, following.first, following.last))
-        else:
-            announce.append(
-                (self.shared.output_ready, self.shared.pipeline.output_first, self.shared.pipeline.output_last)
-            )
-            if self.shared.stores_every_step():
-                waits = [*waits, Token(self.shared.output_free)]
-        late = []
-        for semaphore, first, end in announce:
-            if (first, end) == (stage.first, stage.last):
-                signals = [*signals, Token(semaphore)]
-            else:
-                late.append((semaphore, first, end))
-        self.shared.vector(
-            index,
-            block,
-            guard=self.shared.guards[index],
+    def step(self, place: Place, number: int) -> None:
+        """A stage's vector instruction of phase `number`."""
+        shared, cell = self.shared, place.stage.cell
+        step = cell.steps[number]
+        waits = self._waits(place, number)
+        signals = self._signals(place, number)
+        late: list[tuple[int, int]] = []
+        if step.name == RESULT:
+            waits += self._make_room(place)
+            more, late = self._announce(place)
+            if len(signals) + len(more) > _SIGNALS:
+                extra = _SIGNALS - len(signals)
+                late += [(token.semaphore, 0) for token in more[extra:]]
+                more = more[:extra]
+            signals += more
+        shared.vector(
+            place,
+            place.placed.blocks[step.name],
+            guard=shared.guard(place),
             waits=waits,
             signals=signals,
-            destination_type=Destination.INT8,
-            destination=self.shared.ring(placed.output, placed.slots, self.shared.placement.pitch, 0),
-            **fields,
+            length=place.stage.outputs,
+            **self._fields(place, step),
         )
-        for semaphore, first, end in late:
-            # Only some of the steps are wanted: only those are announced.
-            guard = self.shared.emitter.guard(first + stage.delay, end + stage.delay, self.shared.pipeline.waves)
-            self.shared.emitter.emit("sync", layer=index, guard=guard, unit=Unit.VECTOR, signals=[Token(semaphore)])
+        for semaphore, guard in late:
+            # In order behind the result, and through the same pipeline.
+            shared.emitter.emit(
+                "sync",
+                layer=place.layer,
+                guard=guard or shared.guard(place),
+                unit=Unit.VECTOR,
+                signals=[Token(semaphore)],
+            )
+
+    def _fields(self, place: Place, step: Step) -> dict[str, int | Operand]:
+        shared = self.shared
+        fields: dict[str, int | Operand] = {
+            "activation": step.activation,
+            "shift": step.shift,
+            "output_requantize": int(step.output_requantize),
+        }
+        if isinstance(step.source, Sums):
+            fields["source_type"] = Source.INT32
+            fields["requantize"] = Requantize.REAL if step.real else Requantize.SCALAR
+            fields["source"] = shared.at("source", self._sums(place, step.source))
+        else:
+            fields["source_type"] = Source.INT16
+            fields["source"] = shared.buffer(place, step.source, "source")
+        if step.addend is not None:
+            fields["addend_type"] = Addend.INT32
+            fields["addend"] = shared.at("addend", self._sums(place, step.addend))
+        if step.factor is not None:
+            fields["multiply"] = 1
+            fields["factor"] = shared.buffer(place, step.factor, "factor")
+        if step.term is not None:
+            fields["accumulate"] = 1
+            fields["term"] = shared.buffer(place, step.term, "term")
+        if step.destination == RESULT:
+            fields["destination_type"] = Destination.INT8
+            fields["destination"] = shared.result(place, 0)
+        else:
+            narrow = step.destination.endswith("8")
+            fields["destination_type"] = Destination.INT8 if narrow else Destination.INT16
+            fields["destination"] = shared.buffer(place, step.destination, "destination")
+        return fields
+
+    def _sums(self, place: Place, sums: Sums) -> int:
+        return place.placed.products[sums.product].sums + 4 * sums.row
+
+    def _waits(self, place: Place, number: int) -> list[Token]:
+        """The elements it takes. Unchained, a product's first reader waits for all of it."""
+        shared, cell = self.shared, place.stage.cell
+        step = cell.steps[number]
+        waits = []
+        product = step.takes_sums
+        if product is not None:
+            first = next(place for place, one in enumerate(cell.steps) if one.takes_sums == product)
+            if shared.chained or first == number:
+                waits.append(Token(place.link.sums[product], shared.chained))
+        names = [one.name for one in cell.steps]
+        waits += [Token(self._pair(names.index(name), number), shared.chained) for name in step.after]
+        return waits
+
+    def _signals(self, place: Place, number: int) -> list[Token]:
+        """To the steps that take its elements, to a product that reads its buffer, and when input sums are read."""
+        shared, cell = self.shared, place.stage.cell
+        step = cell.steps[number]
+        signals = [
+            Token(self._pair(number, later), shared.chained)
+            for later, one in enumerate(cell.steps)
+            if step.name in one.after
+        ]
+        if any(product.reads == step.destination for product in cell.products):
+            signals.append(Token(self.inner_ready(place, step.destination)))
+        readers = [
+            place
+            for place, one in enumerate(cell.steps)
+            if any(isinstance(read, Sums) and read.product == INPUT for read in (one.source, one.addend))
+        ]
+        if readers[-1] == number:
+            signals.append(Token(place.link.sums_free))
+        return signals
+
+    def _pair(self, producer: int, consumer: int) -> int:
+        key = producer, consumer
+        if key not in self._between:
+            self._between[key] = self.shared.emitter.semaphore()
+        return self._between[key]
+
+    def _announce(self, place: Place) -> tuple[list[Token], list[tuple[int, int]]]:
+        """Who is told of the result: at once where every step is wanted, by a guarded sync where only some are."""
+        shared, stage = self.shared, place.stage
+        tokens = [Token(place.link.hidden)] if place.link.hidden else []
+        late = []
+        wanted: list[tuple[int, int, int]] = []
+        reader = place.segment.reader(place.index)
+        if reader is not None:
+            other = self._reader(place, reader)
+            wanted.append((other.link.ready, other.stage.first, other.stage.last))
+        for sink, (ready, _) in zip(stage.sinks, place.link.stored, strict=True):
+            wanted.append((ready, *stage.handled(sink.first, sink.last)))
+        for semaphore, first, last in wanted:
+            if (first, last) == (stage.first, stage.last):
+                tokens.append(Token(semaphore))
+            else:
+                late.append((semaphore, shared.guard(place, first, last)))
+        return tokens, late
+
+    def _reader(self, place: Place, index: int) -> Place:
+        for places in self.shared.places:
+            if place in places:
+                return places[index]
+        raise ValueError(index)
+
+    def _make_room(self, place: Place) -> list[Token]:
+        """Wait until what this result overwrites has left: inline where every step leaves, else where one did."""
+        stage, slots = place.stage, place.placed.slots
+        waits = []
+        for sink, (_, free) in zip(stage.sinks, place.link.stored, strict=True):
+            first, last = stage.handled(sink.first, sink.last)
+            if (first, last) == (stage.first, stage.last):
+                waits.append(Token(free))
+            elif first + slots < stage.last:
+                guard = self.shared.guard(place, first + slots, min(last + slots, stage.last))
+                self.shared.emitter.emit(
+                    "sync", layer=place.layer, guard=guard, unit=Unit.VECTOR, waits=[Token(free)]
+                )
+        return waits
+
+    def credits(self, place: Place) -> list[tuple[int, int]]:
+        """(semaphore, count) of the slots that are free at first, for sinks that take every step."""
+        stage = place.stage
+        return [
+            (free, place.placed.slots)
+            for sink, (_, free) in zip(stage.sinks, place.link.stored, strict=True)
+            if self._takes_all(place, sink)
+        ]
+
+    def _takes_all(self, place: Place, sink: Sink) -> bool:
+        stage = place.stage
+        return stage.handled(sink.first, sink.last) == (stage.first, stage.last)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from collections.abc import Sequence as Sequential
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from accelsim.chip import Chip, Sram
 from accelsim.compiler.layout import align, int8_block, pack_weights, parameter_block, whole_tiles
-from accelsim.compiler.stages import Pipeline, Product, Stage
+from accelsim.compiler.stages import Plan, Product, Segment, Sequence, Stage
 from accelsim.errors import CapacityError
-from accelsim.fixedpoint import INT16_MAX, INT16_MIN
-from accelsim.graph import Gate
 from accelsim.isa.program import Region
-from accelsim.quant.model import QLstm
 
 
 @dataclass
@@ -51,11 +47,11 @@ class Memory:
         self.top = start + size
         return start
 
-    def check(self, chip: Chip, hint: str = "") -> None:
+    def check(self, chip: Chip) -> None:
         """Raise CapacityError if more was handed out than there is."""
         if self.top > self.shape.capacity_bytes:
             largest = max(self.regions, key=lambda region: region.bytes)
-            hint = hint or f"largest buffer: {largest.name}, {largest.bytes:,} bytes"
+            hint = f"largest buffer: {largest.name}, {largest.bytes:,} bytes"
             raise CapacityError(chip.name, f"sram.{self.name}", self.top, self.shape.capacity_bytes, "bytes", hint)
 
 
@@ -76,6 +72,8 @@ class PlacedProduct:
         Address in DRAM.
     bias : int
         Address in the parameters' memory.
+    sums : int
+        Address in the accumulators.
     """
 
     product: Product
@@ -84,6 +82,7 @@ class PlacedProduct:
     slot_bytes: int = 0
     dram: int = 0
     bias: int = 0
+    sums: int = 0
 
     @property
     def blocks(self) -> int:
@@ -98,58 +97,71 @@ class PlacedProduct:
 
 @dataclass
 class PlacedStage:
-    """Addresses of everything a stage uses; buffers by the names the lowering gives them."""
+    """Addresses of everything a stage uses.
+
+    Parameters
+    ----------
+    stage : Stage
+    products : list of PlacedProduct
+    output, slots : int
+        The ring of its results.
+    input_ring, input_slots, input_pitch : int
+        Where steps of a sequence arrive; 0 slots for a stage fed by another.
+    buffers, blocks : dict
+        By the names of the cell; a state has its old and new side `state_pitch` apart.
+    parameters, parameters_dram, parameters_bytes : int
+    resident, resident_dram, resident_bytes : int
+        Weights that stay, all together.
+    """
 
     stage: Stage
     products: list[PlacedProduct]
     output: int = 0
     slots: int = 2
+    input_ring: int = 0
+    input_slots: int = 0
+    input_pitch: int = 0
     buffers: dict[str, int] = field(default_factory=dict)
     blocks: dict[str, int] = field(default_factory=dict)
-    accumulators: list[int] = field(default_factory=list)
     parameters: int = 0
     parameters_dram: int = 0
     parameters_bytes: int = 0
+    resident: int = 0
     resident_dram: int = 0
     resident_bytes: int = 0
-    resident: int = 0
 
 
 @dataclass
 class Placement:
-    """The memory plan of a pipeline.
+    """The memory plan of a program.
 
     Parameters
     ----------
-    stages : list of PlacedStage
+    segments : list of list of PlacedStage
     pitch : int
-        Bytes from slot to slot in every stage's ring of results.
-    cell_pitch : int
-        Bytes between the cell state before and after a step, which take turns.
-    input_ring, input_slots, input_pitch : int
-        Where steps of the input arrive.
-    input_dram, output_dram : int
-    constants : dict
-        (stage, block) -> address, of the blocks that fill initial states; they come with stage 0's parameters.
+        Bytes from slot to slot in every ring of results.
+    state_pitch : int
+        Bytes between the two sides of every state.
+    sequences : dict
+        DRAM address by sequence name.
     image : bytes
         Weights and parameters, from DRAM address 0 on.
     regions : list of Region
+    constants : dict
+        (id of stage, block name) -> address, of the blocks that fill initial states; they come with the first stage's
+        parameters.
     """
 
-    stages: list[PlacedStage]
+    segments: list[list[PlacedStage]]
     pitch: int
-    input_ring: int
-    input_slots: int
-    input_pitch: int
-    input_dram: int
-    output_dram: int
+    state_pitch: int
+    sequences: dict[str, int]
     image: bytes
     regions: list[Region]
     constants: dict[tuple[int, str], int]
-    cell_pitch: int
 
 
-def plan_residency(products: Sequence[Product], chip: Chip) -> list[int]:
+def plan_residency(products: Sequential[Product], chip: Chip) -> list[int]:
     """Rows of a block for each product whose weights stream, 0 for those that stay on the chip.
 
     Each streamed product has two slots of its own, one being filled while the other is used. As many bytes as possible
@@ -181,9 +193,9 @@ def plan_residency(products: Sequence[Product], chip: Chip) -> list[int]:
     for place, index in enumerate(streamed):
         tile = align(rows * products[index].columns, sram.word_bytes)
         extra = left // (len(streamed) - place) // (2 * tile)
-        tiles = min(1 + extra, max(1, math.ceil(target / tile)), -(-products[index].rows // rows))
-        # A divisor of the number of tiles leaves no odd block at the end.
         all_tiles = -(-products[index].rows // rows)
+        tiles = min(1 + extra, max(1, math.ceil(target / tile)), all_tiles)
+        # A divisor of the number of tiles leaves no odd block at the end.
         best = max(count for count in range(1, tiles + 1) if all_tiles % count == 0)
         tiles = best if 2 * best >= tiles else tiles
         left -= 2 * tile * (tiles - 1)
@@ -191,17 +203,21 @@ def plan_residency(products: Sequence[Product], chip: Chip) -> list[int]:
     return blocks
 
 
-def place(pipeline: Pipeline, blocks: Sequence[int], input_slots: int, chip: Chip) -> Placement:
+def place(
+    plan: Plan, blocks: Sequential[int], input_slots: dict[int, int], input_bytes: int, chip: Chip
+) -> Placement:
     """Addresses for everything.
 
     Parameters
     ----------
-    pipeline : Pipeline
+    plan : Plan
         With delays.
     blocks : sequence of int
         From `plan_residency`, for all products in order.
-    input_slots : int
-        Steps of the input held at once.
+    input_slots : dict
+        For each stage (by id) that reads a sequence: how many steps of it are held at once.
+    input_bytes : int
+        Size of a frame's input.
     chip : Chip
 
     Raises
@@ -209,60 +225,70 @@ def place(pipeline: Pipeline, blocks: Sequence[int], input_slots: int, chip: Chi
     CapacityError
         A memory is too small: which, bytes needed, bytes there.
     """
-    memories = {
-        name: Memory(name, getattr(chip.sram, name))
-        for name in ("weights", "activations", "accumulators", "parameters")
-    }
+    srams = chip.sram
+    weights, activations = Memory("weights", srams.weights), Memory("activations", srams.activations)
+    accumulators, parameters = Memory("accumulators", srams.accumulators), Memory("parameters", srams.parameters)
+    memories = (weights, activations, accumulators, parameters)
+    all_stages = [stage for segment in plan.segments for stage in segment.stages]
+    pitch = max(align(stage.outputs, srams.activations.word_bytes) for stage in all_stages)
+    state_pitch = _state_pitch(all_stages, srams.activations)
     image = bytearray()
-    regions: list[Region] = []
-    stages: list[PlacedStage] = []
     constants: dict[tuple[int, str], int] = {}
     remaining = iter(blocks)
-    pitch = max(align(stage.outputs, chip.sram.activations.word_bytes) for stage in pipeline.stages)
-    cell_pitch = _cell_pitch(pipeline, chip.sram.activations)
-    for index, stage in enumerate(pipeline.stages):
-        following = pipeline.stages[index + 1].delay if index + 1 < len(pipeline.stages) else stage.delay + 1
-        placed = PlacedStage(stage, [PlacedProduct(product, next(remaining)) for product in stage.products])
-        placed.slots = following - stage.delay + 1
-        _place_weights(placed, memories["weights"], image, chip)
-        initial = _initial_blocks(pipeline) if index == 0 else {}
-        constants |= _place_parameters(placed, initial, memories["parameters"], image, chip)
-        _place_values(placed, pitch, cell_pitch, memories)
-        stages.append(placed)
-    first = pipeline.stages[0].layer
-    input_pitch = align(first.x.features, chip.sram.activations.word_bytes)
-    input_ring = memories["activations"].take("input steps", input_pitch * input_slots)
-    for memory in memories.values():
+    segments: list[list[PlacedStage]] = []
+    for segment in plan.segments:
+        segments.append([])
+        for index, stage in enumerate(segment.stages):
+            placed = PlacedStage(stage, [PlacedProduct(product, next(remaining)) for product in stage.products])
+            placed.slots = _behind(segment, index) + 1
+            _place_weights(placed, weights, image, chip)
+            initial = {} if constants else _initial_blocks(all_stages)
+            constants |= _place_parameters(placed, initial, parameters, image, chip)
+            _place_values(placed, pitch, state_pitch, activations, accumulators)
+            if isinstance(stage.source, Sequence):
+                placed.input_slots = input_slots[id(stage)]
+                placed.input_pitch = align(stage.source.row_bytes, srams.activations.word_bytes)
+                placed.input_ring = activations.take(
+                    f"{stage.layer.name} input steps", placed.input_pitch * placed.input_slots
+                )
+            segments[-1].append(placed)
+    for memory in memories:
         memory.check(chip)
-        regions += memory.regions
-    input_dram = align(len(image), chip.dram.burst_bytes)
-    input_bytes = pipeline.input_bytes
-    last = pipeline.stages[-1]
-    # The address of step 0 seen from wave 0 must not be negative.
-    output_dram = align(max(input_dram + input_bytes, last.delay * last.outputs), chip.dram.burst_bytes)
-    output_bytes = (pipeline.output_last - pipeline.output_first) * last.outputs
-    regions += [
-        Region("image", "dram", 0, len(image)),
-        Region("input", "dram", input_dram, input_bytes),
-        Region("output", "dram", output_dram, output_bytes),
-    ]
-    if output_dram + output_bytes > chip.dram.capacity_bytes:
-        raise CapacityError(
-            chip.name, "dram.capacity_bytes", output_dram + output_bytes, chip.dram.capacity_bytes, "bytes"
-        )
-    return Placement(
-        stages,
-        pitch,
-        input_ring,
-        input_slots,
-        input_pitch,
-        input_dram,
-        output_dram,
-        bytes(image),
-        regions,
-        constants,
-        cell_pitch,
+    regions = [region for memory in memories for region in memory.regions]
+    sequences, dram = _place_sequences(plan, len(image), input_bytes, chip)
+    return Placement(segments, pitch, state_pitch, sequences, bytes(image), regions + dram, constants)
+
+
+def _behind(segment: Segment, index: int) -> int:
+    """How many waves after a stage its reader handles a step; at least 1, since the stage itself reads it then."""
+    reader = segment.reader(index)
+    return 1 if reader is None else segment.stages[reader].delay - segment.stages[index].delay
+
+
+def _place_sequences(
+    plan: Plan, image_bytes: int, input_bytes: int, chip: Chip
+) -> tuple[dict[str, int], list[Region]]:
+    burst = chip.dram.burst_bytes
+    # Seen from wave 0, the address of a stage's first step lies up to its delay's worth of rows lower.
+    lead = max(
+        (
+            max(0, stage.delay + sink.first) * sink.sequence.row_bytes
+            for segment in plan.segments
+            for stage in segment.stages
+            for sink in stage.sinks
+        ),
+        default=0,
     )
+    addresses = {plan.input.name: align(image_bytes, burst)}
+    regions = [Region("image", "dram", 0, image_bytes), Region("input", "dram", addresses[plan.input.name], input_bytes)]
+    top = max(addresses[plan.input.name] + input_bytes, lead)
+    for name, sequence in [("output", plan.output), *((f"sequence {one.name}", one) for one in plan.between)]:
+        addresses[sequence.name] = align(top, burst)
+        regions.append(Region(name, "dram", addresses[sequence.name], sequence.bytes))
+        top = addresses[sequence.name] + sequence.bytes
+    if top > chip.dram.capacity_bytes:
+        raise CapacityError(chip.name, "dram.capacity_bytes", top, chip.dram.capacity_bytes, "bytes")
+    return addresses, regions
 
 
 def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: Chip) -> None:
@@ -291,22 +317,21 @@ def _place_parameters(
     placed: PlacedStage, initial: dict[tuple[int, str], bytes], memory: Memory, image: bytearray, chip: Chip
 ) -> dict[tuple[int, str], int]:
     """Bias and blocks of a stage, and the blocks of `initial`, of which equal ones share their place."""
-    layer = placed.stage.layer
     chunk = bytearray()
     for one in placed.products:
         one.bias = len(chunk)
         chunk += one.product.bias.astype("<i4").tobytes()
-    for name, block in _blocks(placed.stage).items():
+    for step in placed.stage.cell.steps:
         chunk += bytes(align(len(chunk), 32) - len(chunk))
-        placed.blocks[name] = len(chunk)
-        chunk += block
+        placed.blocks[step.name] = len(chunk)
+        chunk += step.block
     places: dict[bytes, int] = {}
     for block in initial.values():
         if block not in places:
             chunk += bytes(align(len(chunk), 32) - len(chunk))
             places[block] = len(chunk)
             chunk += block
-    start = memory.take(f"{layer.name} parameters", len(chunk))
+    start = memory.take(f"{placed.stage.layer.name} parameters", len(chunk))
     for one in placed.products:
         one.bias += start
     for name in placed.blocks:
@@ -317,60 +342,39 @@ def _place_parameters(
     return {key: start + places[block] for key, block in initial.items()}
 
 
-def _initial_blocks(pipeline: Pipeline) -> dict[tuple[int, str], bytes]:
+def _initial_blocks(stages: Sequential[Stage]) -> dict[tuple[int, str], bytes]:
     blocks = {}
-    for index, stage in enumerate(pipeline.stages):
-        if isinstance(stage.layer, QLstm):
-            blocks[index, "initial cell"] = parameter_block()
-            blocks[index, "initial hidden"] = int8_block(zero_point=stage.layer.initial_hidden)
+    for stage in stages:
+        if stage.cell.is_recurrent:
+            blocks[id(stage), "state"] = parameter_block()
+            blocks[id(stage), "hidden"] = int8_block(zero_point=stage.cell.initial_hidden)
     return blocks
 
 
-def _blocks(stage: Stage) -> dict[str, bytes]:
-    layer = stage.layer
-    if not isinstance(layer, QLstm):
-        return {"requantize": int8_block(zero_point=layer.y.zero_point, channels=np.asarray(layer.output_scale))}
-    gates = {
-        name: parameter_block(source=layer.recurrent_requantizers[gate], addend=layer.input_requantizers[gate])
-        for name, gate in (("input", Gate.INPUT), ("output", Gate.OUTPUT), ("cell", Gate.CELL))
-    }
-    low, high = (-layer.cell_clip, layer.cell_clip) if layer.cell_clip else (INT16_MIN, INT16_MAX)
-    gates["forget"] = parameter_block(
-        source=layer.recurrent_requantizers[Gate.FORGET],
-        addend=layer.input_requantizers[Gate.FORGET],
-        low=low,
-        high=high,
-    )
-    return gates | {
-        "hidden": int8_block(output=layer.hidden_requantizer, zero_point=layer.hidden_zero_point),
-    }
-
-
-def _cell_pitch(pipeline: Pipeline, sram: Sram) -> int:
-    """Room for the largest cell state, such that the two of a stage start in different banks."""
-    units = max((stage.outputs for stage in pipeline.stages if isinstance(stage.layer, QLstm)), default=0)
+def _state_pitch(stages: Sequential[Stage], sram: Sram) -> int:
+    """Room for the largest state, such that its two sides start in different banks."""
+    units = max((stage.outputs for stage in stages if stage.cell.state), default=0)
     pitch = max(align(2 * units, sram.word_bytes), sram.word_bytes)
     return pitch + sram.word_bytes if sram.banks > 1 and pitch // sram.word_bytes % sram.banks == 0 else pitch
 
 
-def _place_values(placed: PlacedStage, pitch: int, cell_pitch: int, memories: dict[str, Memory]) -> None:
-    stage, activations = placed.stage, memories["activations"]
-    name = stage.layer.name
+def _place_values(
+    placed: PlacedStage, pitch: int, state_pitch: int, activations: Memory, accumulators: Memory
+) -> None:
+    stage, cell = placed.stage, placed.stage.cell
+    name, size = stage.layer.name, 2 * stage.outputs
     placed.output = activations.take(f"{name} results", pitch * placed.slots)
-    if isinstance(stage.layer, QLstm):
-        size = 2 * stage.layer.units
-        # The beats of a cell update touch the candidate and both cell states; those of a candidate, the input gate.
-        cell = activations.take(f"{name} cell", cell_pitch + size)
-        candidate = activations.take(f"{name} candidate", size, apart_from=(cell, cell + cell_pitch))
-        placed.buffers = {
-            "cell": cell,
-            "candidate": candidate,
-            "input gate": activations.take(f"{name} input gate", size, apart_from=(candidate,)),
-            "output gate": activations.take(f"{name} output gate", size, apart_from=(cell, cell + cell_pitch)),
-        }
+    sides: tuple[int, ...] = ()
+    if cell.state:
+        placed.buffers[cell.state] = activations.take(f"{name} {cell.state}", state_pitch + size)
+        sides = placed.buffers[cell.state], placed.buffers[cell.state] + state_pitch
+    previous: tuple[int, ...] = ()
+    for buffer in reversed(cell.buffers):
+        # The beats of the last steps touch both sides of the state; those of the others, a neighbour.
+        placed.buffers[buffer] = activations.take(f"{name} {buffer}", size, apart_from=(*sides, *previous))
+        previous = (placed.buffers[buffer],)
+    taken: list[int] = []
     for one in placed.products:
-        placed.accumulators.append(
-            memories["accumulators"].take(
-                f"{name} sums of {one.product.name}", 4 * one.product.rows, apart_from=tuple(placed.accumulators)
-            )
-        )
+        label = f"{name} sums of {one.product.name}"
+        one.sums = accumulators.take(label, 4 * one.product.rows, apart_from=taken)
+        taken.append(one.sums)

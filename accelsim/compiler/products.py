@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from accelsim.compiler.emitter import Operand, Token
-from accelsim.compiler.placement import PlacedProduct, PlacedStage
-from accelsim.compiler.shared import Shared
+from accelsim.compiler.placement import PlacedProduct
+from accelsim.compiler.shared import Place, Shared
 from accelsim.isa.opcodes import Memory, Start, Unit
-from accelsim.quant.model import QLstm
 
 
 class Products:
@@ -20,48 +19,51 @@ class Products:
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
 
-    def input_product(self, index: int, placed: PlacedStage) -> None:
-        """The product with the stage before, or with the input; a linear layer's only one."""
-        link = self.shared.links[index]
+    def input_product(self, place: Place) -> None:
+        """The product with what feeds the stage."""
+        link, stage = place.link, place.stage
         waits = [Token(link.ready), Token(link.weights), Token(link.sums_free)]
         signals = [Token(link.weights)]
-        if index == 0:
-            source = self.shared.ring(
-                self.shared.placement.input_ring,
-                self.shared.placement.input_slots,
-                self.shared.placement.input_pitch,
-                0,
-            )
-            signals.append(Token(self.shared.input_free))
+        if isinstance(stage.source, int):
+            before = self.shared.places[self._segment(place)][stage.source]
+            source = self.shared.result(before, stage.delay - before.stage.delay)
         else:
-            before = self.shared.placement.stages[index - 1]
-            behind = placed.stage.delay - before.stage.delay
-            source = self.shared.ring(before.output, before.slots, self.shared.placement.pitch, behind)
-        if not isinstance(placed.stage.layer, QLstm):
-            signals.append(Token(link.sums, each=self.shared.chained))
-        self._product(index, 0, source, waits, signals)
+            placed = place.placed
+            source = self.shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, 0)
+            signals.append(Token(link.input_free))
+        if link.sums[0]:
+            signals.append(Token(link.sums[0], each=self.shared.chained))
+        self._product(place, 0, source, waits, signals)
 
-    def recurrent_product(self, index: int, placed: PlacedStage) -> None:
-        """The product with the stage's own last hidden state."""
-        link = self.shared.links[index]
-        own = self.shared.ring(placed.output, placed.slots, self.shared.placement.pitch, 1)
-        self._product(index, 1, own, [Token(link.hidden)], [Token(link.sums, each=self.shared.chained)])
+    def recurrent_product(self, place: Place) -> None:
+        """The product with the stage's own last result."""
+        sums = Token(place.link.sums[1], each=self.shared.chained)
+        self._product(place, 1, self.shared.result(place, 1), [Token(place.link.hidden)], [sums])
 
-    def _product(self, index: int, which: int, source: Operand, waits: list[Token], signals: list[Token]) -> None:
-        placed = self.shared.placement.stages[index]
-        one, sums, guard = placed.products[which], placed.accumulators[which], self.shared.guards[index]
-        emitter = self.shared.emitter
+    def inner_product(self, place: Place, which: int, ready: int) -> None:
+        """A product with one of the cell's own buffers, for which `ready` is signalled."""
+        buffer = place.placed.buffers[place.stage.cell.products[which].reads]
+        sums = Token(place.link.sums[which], each=self.shared.chained)
+        source = self.shared.emitter.operand("matmul", "input", buffer)
+        self._product(place, which, source, [Token(ready)], [sums])
+
+    def _segment(self, place: Place) -> int:
+        return self.shared.plan.segments.index(place.segment)
+
+    def _product(self, place: Place, which: int, source: Operand, waits: list[Token], signals: list[Token]) -> None:
+        one, guard = place.placed.products[which], self.shared.guard(place)
+        emitter, layer = self.shared.emitter, place.layer
         if not one.block_rows:
             emitter.emit(
                 "matmul",
-                layer=index,
+                layer=layer,
                 guard=guard,
                 start=Start.BIAS,
                 rows=one.product.rows,
                 columns=one.product.columns,
                 weights=emitter.operand("matmul", "weights", one.weights),
                 input=source,
-                accumulators=emitter.operand("matmul", "accumulators", sums),
+                accumulators=emitter.operand("matmul", "accumulators", one.sums),
                 bias=emitter.operand("matmul", "bias", one.bias),
                 waits=waits,
                 signals=signals,
@@ -70,74 +72,68 @@ class Products:
         # What holds for the product as a whole is waited for and signalled around its blocks.
         chained = [token for token in signals if token.each]
         whole = [token for token in signals if not token.each]
-        emitter.emit("sync", layer=index, guard=guard, unit=Unit.MATRIX, waits=waits)
+        emitter.emit("sync", layer=layer, guard=guard, unit=Unit.MATRIX, waits=waits)
         if one.blocks:
-            tiles = one.block_rows // self.shared.chip.mac.rows
-            size = one.block_rows * one.product.columns
-            slot = self._slot(index, one, 0, one.slot_bytes)
+            rows = one.block_rows
+            strides = ((1, one.dram, rows * one.product.columns), (2, one.sums, 4 * rows), (3, one.bias, 4 * rows))
+            slot = self._slot(place, one, 0, one.slot_bytes)
             operands = [
-                (emitter.scratch(which, address, strides=(0, stride), layer=index, guard=guard), 0)
-                for which, address, stride in (
-                    (1, one.dram, size),
-                    (2, sums, 4 * one.block_rows),
-                    (3, one.bias, 4 * one.block_rows),
-                )
+                (emitter.scratch(number, address, strides=(0, stride), layer=layer, guard=guard), 0)
+                for number, address, stride in strides
             ]
-            with emitter.loop(one.blocks, guard=guard, layer=index):
-                self._block(index, one, source, tiles, one.block_rows, slot, operands, chained)
+            with emitter.loop(one.blocks, guard=guard, layer=layer):
+                self._block(place, one, source, rows, slot, operands, chained)
         if one.rest_rows:
             done = one.blocks * one.block_rows
-            tiles = -(-one.rest_rows // self.shared.chip.mac.rows)
-            slot = self._slot(index, one, one.blocks, 0)
+            slot = self._slot(place, one, one.blocks, 0)
             operands = [
                 emitter.operand("load", "source", one.dram + done * one.product.columns),
-                emitter.operand("matmul", "accumulators", sums + 4 * done),
+                emitter.operand("matmul", "accumulators", one.sums + 4 * done),
                 emitter.operand("matmul", "bias", one.bias + 4 * done),
             ]
-            self._block(index, one, source, tiles, one.rest_rows, slot, operands, chained)
+            self._block(place, one, source, one.rest_rows, slot, operands, chained)
         if whole:
-            emitter.emit("sync", layer=index, guard=guard, unit=Unit.MATRIX, signals=whole)
+            emitter.emit("sync", layer=layer, guard=guard, unit=Unit.MATRIX, signals=whole)
 
-    def _slot(self, index: int, one: PlacedProduct, first: int, stride: int) -> Operand:
+    def _slot(self, place: Place, one: PlacedProduct, first: int, stride: int) -> Operand:
         """Where block `first` of a step goes: the two slots take turns through all blocks of all steps."""
-        stage = self.shared.placement.stages[index].stage
         a_step = one.blocks + (1 if one.rest_rows else 0)
+        begin = place.stage.waves(place.stage.first, place.stage.last)[0]
         register = self.shared.emitter.scratch(
             0,
             one.weights,
-            phase=(first - (stage.first + stage.delay) * a_step) % 2 * one.slot_bytes,
+            phase=(first - begin * a_step) % 2 * one.slot_bytes,
             wrap=2 * one.slot_bytes,
             strides=(a_step * one.slot_bytes, stride),
-            layer=index,
-            guard=self.shared.guards[index],
+            layer=place.layer,
+            guard=self.shared.guard(place),
         )
         return register, 0
 
     def _block(
         self,
-        index: int,
+        place: Place,
         one: PlacedProduct,
         source: Operand,
-        tiles: int,
         rows: int,
         slot: Operand,
         operands: list[Operand],
         signals: list[Token],
     ) -> None:
-        """Load a block of row tiles into its slot, and use it; `operands` are DRAM, accumulators and bias."""
-        emitter, guard = self.shared.emitter, self.shared.guards[index]
-        filled, free = self._block_semaphores(index, one)
+        """Load a block of rows into its slot, and use it; `operands` are DRAM, accumulators and bias."""
+        emitter, guard = self.shared.emitter, self.shared.guard(place)
+        filled, free = self._block_semaphores(place, one)
         dram, sums, bias = operands
         tile_bytes = self.shared.chip.mac.rows * one.product.columns
         emitter.emit(
             "load",
-            layer=index,
+            layer=place.layer,
             guard=guard,
             memory=Memory.WEIGHTS,
             source=dram,
             destination=slot,
             row_bytes=tile_bytes,
-            rows=tiles,
+            rows=-(-rows // self.shared.chip.mac.rows),
             source_pitch=tile_bytes,
             destination_pitch=tile_bytes,
             waits=[Token(free)],
@@ -145,7 +141,7 @@ class Products:
         )
         emitter.emit(
             "matmul",
-            layer=index,
+            layer=place.layer,
             guard=guard,
             start=Start.BIAS,
             rows=rows,
@@ -158,9 +154,9 @@ class Products:
             signals=[Token(free), *signals],
         )
 
-    def _block_semaphores(self, index: int, one: PlacedProduct) -> tuple[int, int]:
+    def _block_semaphores(self, place: Place, one: PlacedProduct) -> tuple[int, int]:
         """(filled, free) of a streamed product's slots; both are free at first."""
-        blocks = self.shared.links[index].blocks
+        blocks = place.link.blocks
         key = id(one)
         if key not in blocks:
             blocks[key] = self.shared.emitter.semaphore(), self.shared.emitter.semaphore()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from accelsim.chip import Chip
 from accelsim.compiler.emitter import Emitter, Operand, Token
-from accelsim.compiler.placement import Placement
-from accelsim.compiler.stages import Pipeline
-from accelsim.quant.model import QLstm
+from accelsim.compiler.placement import PlacedStage, Placement
+from accelsim.compiler.stages import Plan, Segment, Stage
 
 
 @dataclass
@@ -21,63 +21,99 @@ class Link:
         A step of the stage's input is there.
     weights : int
         Its weights and parameters are there: one token, which each product takes and gives back.
-    sums, sums_free : int
-        Accumulators are written; those of the input product are read.
+    sums : list of int
+        The accumulators of each product are written, those of a recurrent cell's input product apart.
+    sums_free : int
+        The accumulators of the input product are read.
     hidden : int
-        The hidden state is there, for the stage's own next step; 0 for a linear layer.
+        The last result is there, for the stage's own next step; 0 where it has no recurrence.
+    input_free : int
+        A slot of the input's ring is read; 0 for a stage fed by another.
+    stored : list of (int, int)
+        For each sink: (a result is there, a result has left).
     blocks : dict
         (filled, free) of each streamed product's slots.
     """
 
     ready: int
     weights: int
-    sums: int
+    sums: list[int]
     sums_free: int
     hidden: int
+    input_free: int
+    stored: list[tuple[int, int]]
     blocks: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
-class Shared:
-    """Pipeline, plan, emitter and semaphores of one lowering.
+@dataclass(frozen=True)
+class Place:
+    """A stage in the lowering.
 
     Parameters
     ----------
-    pipeline : Pipeline
+    layer : int
+        Its row in the layer table.
+    segment : Segment
+    index : int
+        In the segment.
+    placed : PlacedStage
+    link : Link
+    """
+
+    layer: int
+    segment: Segment
+    index: int
+    placed: PlacedStage
+    link: Link
+
+    @property
+    def stage(self) -> Stage:
+        """The stage."""
+        return self.placed.stage
+
+
+class Shared:
+    """Plan, placement, emitter and semaphores of one lowering.
+
+    Parameters
+    ----------
+    plan : Plan
     placement : Placement
     chip : Chip
     """
 
-    def __init__(self, pipeline: Pipeline, placement: Placement, chip: Chip) -> None:
-        self.pipeline = pipeline
+    def __init__(self, plan: Plan, placement: Placement, chip: Chip) -> None:
+        self.plan = plan
         self.placement = placement
         self.chip = chip
         self.chained = chip.chaining.enabled
-        self.emitter = emitter = Emitter(chip)
-        self.links = [
-            Link(
-                ready=emitter.semaphore(),
-                weights=emitter.semaphore(),
-                sums=emitter.semaphore(),
-                sums_free=emitter.semaphore(),
-                hidden=emitter.semaphore() if isinstance(stage.layer, QLstm) else 0,
-            )
-            for stage in pipeline.stages
-        ]
-        self.input_free = emitter.semaphore()
-        self.output_ready = emitter.semaphore()
-        self.output_free = emitter.semaphore()
-        self.constants = emitter.semaphore()
-        # One of each for all stages: producers and consumers take turns in the same order.
-        self.gate, self.candidate, self.cell = (emitter.semaphore() for _ in range(3))
-        self.guards = [
-            emitter.guard(stage.first + stage.delay, stage.last + stage.delay, pipeline.waves)
-            for stage in pipeline.stages
-        ]
+        self.emitter = Emitter(chip)
+        self.constants = self.emitter.semaphore()
+        self.places: list[list[Place]] = []
+        layer = 0
+        for segment, placed_stages in zip(plan.segments, placement.segments, strict=True):
+            self.places.append([])
+            for index, placed in enumerate(placed_stages):
+                self.places[-1].append(Place(layer, segment, index, placed, self._link(placed)))
+                layer += 1
 
-    def stores_every_step(self) -> bool:
-        """Whether the output is a sequence, each step of which leaves as it comes."""
-        stage = self.pipeline.stages[-1]
-        return (self.pipeline.output_first, self.pipeline.output_last) == (stage.first, stage.last) and stage.steps > 1
+    def _link(self, placed: PlacedStage) -> Link:
+        semaphore, cell = self.emitter.semaphore, placed.stage.cell
+        return Link(
+            ready=semaphore(),
+            weights=semaphore(),
+            sums=[0 if cell.is_recurrent and number == 0 else semaphore() for number in range(len(cell.products))],
+            sums_free=semaphore(),
+            hidden=semaphore() if cell.is_recurrent else 0,
+            input_free=semaphore() if placed.input_slots else 0,
+            stored=[(semaphore(), semaphore()) for _ in placed.stage.sinks],
+        )
+
+    def guard(self, place: Place, first: int | None = None, last: int | None = None) -> int:
+        """The guard for first <= p < last of a stage, by default for all steps it handles."""
+        stage = place.stage
+        first, last = stage.first if first is None else first, stage.last if last is None else last
+        return self.emitter.guard(*stage.waves(first, last), place.segment.waves)
 
     def ring(self, base: int, slots: int, pitch: int, behind: int) -> Operand:
         """The slot of the wave `behind` waves ago."""
@@ -86,22 +122,31 @@ class Shared:
         inside, outside = (base, 0) if base < reach else (0, base)
         return self.emitter.register(outside, phase=phase, wrap=slots * pitch, strides=(pitch,)), inside
 
+    def result(self, place: Place, behind: int) -> Operand:
+        """A stage's result of the wave `behind` waves ago."""
+        return self.ring(place.placed.output, place.placed.slots, self.placement.pitch, behind)
+
     def at(self, name: str, address: int) -> Operand:
         """A fixed address as an operand of a vector instruction."""
         return self.emitter.operand("vector", name, address)
 
+    def buffer(self, place: Place, name: str, operand: str) -> Operand:
+        """A buffer of a cell; the two sides of a state take turns from wave to wave."""
+        state, _, side = name.partition(".")
+        address = place.placed.buffers[state]
+        if not side:
+            return self.at(operand, address)
+        return self.ring(address, 2, self.placement.state_pitch, 1 if side == "old" else 0)
+
     def vector(
         self,
-        index: int,
-        block: str,
+        place: Place,
+        parameters: int,
         *,
-        waits: list[Token] | None = None,
-        signals: list[Token] | None = None,
+        waits: Sequence[Token] = (),
+        signals: Sequence[Token] = (),
         **fields: int | Operand,
     ) -> None:
-        """A vector instruction of a stage with one of its parameter blocks."""
-        blocks = self.placement.stages[index].blocks
-        parameters = self.at("parameters", blocks[block] if block in blocks else self.placement.constants[index, block])
-        self.emitter.emit(
-            "vector", layer=index, parameters=parameters, waits=waits or [], signals=signals or [], **fields
-        )
+        """A vector instruction of a stage with the parameter block at an address."""
+        block = self.at("parameters", parameters)
+        self.emitter.emit("vector", layer=place.layer, parameters=block, waits=waits, signals=signals, **fields)

@@ -1,24 +1,25 @@
-"""A quantized graph as a pipeline of stages that each handle one time step at a time.
+"""A quantized graph as segments of stages that each handle one time step at a time.
 
-Stage s handles step t in wave t + delay(s) of one loop over waves: all stages work in every wave, each on its own
-step, and a guard switches a stage on in the waves in which its step exists. Selecting a time step is no stage: it
-narrows the steps for which the stages after it run.
+A stage is a layer, or one direction of one. It handles the steps of its sequence in order, from the first to the last
+or, reversed, from the last to the first; p counts them as it handles them. Stages that feed each other in the same
+order form a chain, and all chains that can run side by side a segment: one loop over waves, in which a stage handles
+step p in wave p + delay. Where the order turns, or where several layers meet, the sequence is stored in DRAM and read by
+a later segment.
+
+Selecting a time step is no stage: it narrows the steps for which others run.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import InputError
-from accelsim.graph import Gate
-from accelsim.quant.model import QGraph, QLinear, QLstm, QSelectStep
-
-GATE_ROWS = (Gate.INPUT, Gate.OUTPUT, Gate.CELL, Gate.FORGET)
-"""Order of the gates among an LSTM's accumulators: the order in which the vector unit takes them."""
+from accelsim.compiler.cells import Cell, cell_of
+from accelsim.errors import InputError, InternalError
+from accelsim.quant.model import QConcat, QGraph, QLayer, QLinear, QRecurrent, QSelectStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,25 +48,84 @@ class Product:
         return int(self.weights.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """A layer in the pipeline.
+@dataclass(eq=False)
+class Sequence:
+    """A sequence in DRAM: the input, the output, or what one segment leaves to another.
 
     Parameters
     ----------
-    layer : QLstm or QLinear
+    name : str
+    steps : int
+        Length of the time axis.
+    row_bytes : int
+        Features.
     first, last : int
-        It handles the steps first <= t < last.
-    products : tuple of Product
-        An LSTM's input and recurrent product, a linear layer's only one.
-    delay : int
-        It handles step t in wave t + delay.
+        The steps (in time) that are there: first <= t < last.
     """
 
-    layer: QLstm | QLinear
+    name: str
+    steps: int
+    row_bytes: int
     first: int
     last: int
+
+    @property
+    def bytes(self) -> int:
+        """Size of what is there."""
+        return (self.last - self.first) * self.row_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Sink:
+    """Where results of a stage go in DRAM.
+
+    Parameters
+    ----------
+    sequence : Sequence
+    column : int
+        First byte in a row.
+    first, last : int
+        The steps (in time) that go there; step t goes to row ``t - first``.
+    """
+
+    sequence: Sequence
+    column: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A layer in a segment.
+
+    Parameters
+    ----------
+    layer : QRecurrent or QLinear
+    cell : Cell
+        Its products and vector instructions.
+    products : tuple of Product
+    reverse : bool
+        It handles the last step first.
+    steps_there : int
+        Length of the time axis.
+    first, last : int
+        It handles first <= p < last.
+    source : int or Sequence
+        The stage of the same segment that feeds it, or a sequence.
+    sinks : tuple of Sink
+    delay : int
+        It handles p in wave p + delay.
+    """
+
+    layer: QRecurrent | QLinear
+    cell: Cell
     products: tuple[Product, ...]
+    reverse: bool
+    steps_there: int
+    first: int
+    last: int
+    source: int | Sequence
+    sinks: tuple[Sink, ...] = ()
     delay: int = 0
 
     @property
@@ -83,104 +143,237 @@ class Stage:
         """Multiply-accumulates of one frame."""
         return self.steps * sum(product.rows * product.columns for product in self.products)
 
+    def handled(self, first: int, last: int) -> tuple[int, int]:
+        """The p for steps first <= t < last of time."""
+        return (self.steps_there - last, self.steps_there - first) if self.reverse else (first, last)
+
+    def waves(self, first: int, last: int) -> tuple[int, int]:
+        """The waves for first <= p < last."""
+        return first + self.delay, last + self.delay
+
 
 @dataclass(frozen=True, eq=False)
-class Pipeline:
-    """All stages of a graph.
-
-    Parameters
-    ----------
-    stages : tuple of Stage
-    steps : int
-        Time steps the first stage handles, counted from 0.
-    input_bytes, input_offset : int
-        Size of the whole input of a frame, and where in it the first handled step begins.
-    output_first, output_last : int
-        The steps whose results leave the engine.
-    """
+class Segment:
+    """Stages that share a loop over waves, each after the one that feeds it."""
 
     stages: tuple[Stage, ...]
-    steps: int
-    input_bytes: int
-    input_offset: int
-    output_first: int
-    output_last: int
 
     @property
     def waves(self) -> int:
-        """Iterations of the loop over waves."""
+        """Iterations of the loop."""
         return max(stage.last + stage.delay for stage in self.stages)
 
+    def reader(self, index: int) -> int | None:
+        """The stage that the stage at `index` feeds directly."""
+        return next((place for place, stage in enumerate(self.stages) if stage.source == index), None)
 
-def build_pipeline(graph: QGraph) -> Pipeline:
-    """The stages of a graph, without delays yet.
+    def with_lag(self, lag: int) -> Segment:
+        """Recurrent stages `lag` waves behind the stage that feeds them, linear ones one wave."""
+        stages: list[Stage] = []
+        for stage in self.stages:
+            if isinstance(stage.source, int):
+                behind = 1 if isinstance(stage.layer, QLinear) else lag
+                delay = stages[stage.source].delay + behind
+            else:
+                # The first step it handles comes in wave 0.
+                delay = -stage.first
+            stages.append(replace(stage, delay=delay))
+        return Segment(tuple(stages))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A graph as segments, in the order they run.
+
+    Parameters
+    ----------
+    segments : tuple of Segment
+    input, output : Sequence
+    between : tuple of Sequence
+        What segments leave to later ones.
+    """
+
+    segments: tuple[Segment, ...]
+    input: Sequence
+    output: Sequence
+    between: tuple[Sequence, ...]
+
+
+@dataclass
+class _Use:
+    """Who reads a tensor: which steps of it, and, for a part of a concatenation, into which column."""
+
+    first: int
+    last: int
+    layer: QLayer | None
+    column: int = 0
+
+
+@dataclass
+class _Value:
+    """A tensor on its way through the graph: the sequence it belongs to, and which steps of it are meant."""
+
+    base: str
+    step: int | None
+    uses: list[_Use] = field(default_factory=list)
+
+
+def build_plan(graph: QGraph) -> Plan:
+    """The segments of a graph, without delays yet.
 
     Raises
     ------
     InputError
-        The layers don't form a chain from the input to the output.
+        A recurrent layer after a selected step, or a graph that computes nothing.
     """
-    steps = graph.input.shape[0] if len(graph.input.shape) == 2 else 1
-    chain: list[QLstm | QLinear] = []
-    selected: list[tuple[int, int]] = []
-    value = graph.input.name
-    for layer in graph.layers:
-        if layer.x.name != value:
-            raise InputError(graph.name, f"layer {layer.name}", f"reads {layer.x.name}", f"a chain, reading {value}")
-        value = layer.y.name
+    return _Planner(graph).plan()
+
+
+class _Planner:
+    def __init__(self, graph: QGraph) -> None:
+        self.graph = graph
+        self.steps = graph.input.shape[0] if len(graph.input.shape) == 2 else 1
+        # For each tensor: the tensor it is a step of (itself otherwise), and that step.
+        self.meaning: dict[str, tuple[str, int | None]] = {
+            graph.input.name: (graph.input.name, None if len(graph.input.shape) == 2 else 0)
+        }
+        self.uses: dict[str, list[_Use]] = {}
+        self.sequences: dict[str, Sequence] = {}
+        self.level: dict[str, int] = {}
+
+    def plan(self) -> Plan:
+        for layer in self.graph.layers:
+            self._understand(layer)
+        output = self._target(self.graph.output.name)
+        self.uses.setdefault(output[0], []).append(_Use(output[1], output[2], None))
+        for layer in reversed(self.graph.layers):
+            self._demand(layer)
+        return self._build(output)
+
+    def _understand(self, layer: QLayer) -> None:
         if isinstance(layer, QSelectStep):
-            selected.append((len(chain), layer.step))
+            self.meaning[layer.y.name] = self._base(layer.x.name), layer.step
+        elif isinstance(layer, QConcat):
+            steps = {self.meaning[part.name][1] is None for part in layer.parts}
+            if len(steps) > 1:
+                raise InputError(self.graph.name, f"layer {layer.name}", "joins sequences and single steps", "one kind")
+            self.meaning[layer.y.name] = layer.y.name, None if steps == {True} else 0
         else:
-            chain.append(layer)
-    if value != graph.output.name:
-        raise InputError(graph.name, "output", f"is {graph.output.name}", f"the last layer's result, {value}")
-    if not chain:
-        raise InputError(graph.name, "layers", "none that computes", "at least one LSTM or Linear")
-    first, last = (selected[-1][1], selected[-1][1] + 1) if selected else (0, steps)
-    output = (first, last)
-    stages: list[Stage] = []
-    for index in range(len(chain) - 1, -1, -1):
-        layer = chain[index]
-        after_selection = any(place <= index for place, _ in selected)
-        if isinstance(layer, QLstm):
-            if after_selection:
-                raise InputError(graph.name, f"layer {layer.name}", "an LSTM after a selected step", "a sequence")
-            # The state runs through every earlier step, so an LSTM needs them all.
-            first = 0
-        stages.insert(0, Stage(layer, first, last, _products(layer)))
-    # A step selected from the input itself is the only one there is: count from it.
-    skipped = stages[0].first
-    stages = [replace(stage, first=stage.first - skipped, last=stage.last - skipped) for stage in stages]
-    return Pipeline(
-        tuple(stages),
-        steps=stages[0].last,
-        input_bytes=math.prod(graph.input.shape),
-        input_offset=skipped * graph.input.features,
-        output_first=output[0] - skipped,
-        output_last=output[1] - skipped,
-    )
+            step = self.meaning[layer.x.name][1]
+            if step is not None and not isinstance(layer, QLinear):
+                raise InputError(self.graph.name, f"layer {layer.name}", "recurrent, after a selected step", "a sequence")
+            self.meaning[layer.y.name] = layer.y.name, step
+
+    def _base(self, name: str) -> str:
+        return self.meaning[name][0]
+
+    def _target(self, name: str) -> tuple[str, int, int]:
+        """(sequence, first, last): the steps that a tensor means."""
+        base, step = self.meaning[name]
+        return (base, 0, self.steps) if step is None else (base, step, step + 1)
+
+    def _demand(self, layer: QLayer) -> None:
+        """Pass the demand for a layer's result on to what it reads."""
+        if isinstance(layer, QSelectStep):
+            return
+        uses = self.uses.get(layer.y.name)
+        if not uses:
+            return
+        first, last = min(use.first for use in uses), max(use.last for use in uses)
+        if isinstance(layer, QConcat):
+            column = 0
+            for part in layer.parts:
+                base, begin, end = self._target(part.name)
+                if self.meaning[part.name][1] is None:
+                    begin, end = first, last
+                self.uses.setdefault(base, []).append(_Use(begin, end, layer, column))
+                column += part.features
+            return
+        base, begin, end = self._target(layer.x.name)
+        if self.meaning[layer.x.name][1] is None:
+            begin, end = first, last
+            if not isinstance(layer, QLinear):
+                # The state runs through every step before.
+                begin, end = (first, self.steps) if layer.reverse else (0, last)
+        self.uses.setdefault(base, []).append(_Use(begin, end, layer))
+
+    def _sequence(self, name: str, row_bytes: int) -> Sequence:
+        if name not in self.sequences:
+            uses = self.uses[name]
+            first, last = min(use.first for use in uses), max(use.last for use in uses)
+            self.sequences[name] = Sequence(name, self.steps, row_bytes, first, last)
+        return self.sequences[name]
+
+    def _build(self, output: tuple[str, int, int]) -> Plan:
+        graph = self.graph
+        whole_input = Sequence(graph.input.name, self.steps, graph.input.features, 0, self.steps)
+        self.sequences[graph.input.name] = whole_input
+        self.level[graph.input.name] = 0
+        # A stage's place: the segment, and its index there.
+        places: dict[str, tuple[int, int]] = {}
+        reversed_order: dict[str, bool] = {}
+        segments: list[list[Stage]] = []
+        for layer in graph.layers:
+            if isinstance(layer, QSelectStep) or layer.y.name not in self.uses:
+                continue
+            if isinstance(layer, QConcat):
+                self._sequence(layer.y.name, layer.y.features)
+                self.level[layer.y.name] = max(self.level[self._base(part.name)] for part in layer.parts)
+                continue
+            base = self._base(layer.x.name)
+            fed_by = places.get(base)
+            backwards = not isinstance(layer, QLinear) and layer.reverse
+            if fed_by is not None and base not in self.sequences:
+                level, source = fed_by[0], fed_by[1]
+                backwards = reversed_order[base]
+                origin: int | Sequence = source
+            else:
+                level, origin = self.level[base], self.sequences[base]
+            stage = self._stage(layer, backwards, origin)
+            while len(segments) <= level:
+                segments.append([])
+            places[layer.y.name] = level, len(segments[level])
+            reversed_order[layer.y.name] = backwards
+            segments[level].append(stage)
+            self.level[layer.y.name] = level + 1
+        if not segments:
+            raise InputError(graph.name, "layers", "none that computes", "at least one recurrent or linear layer")
+        last = self.sequences.get(output[0])
+        if last is None:
+            raise InternalError(f"{graph.name}: the output is stored nowhere")
+        between = [one for one in self.sequences.values() if one is not whole_input and one is not last]
+        return Plan(tuple(Segment(tuple(stages)) for stages in segments), whole_input, last, tuple(between))
+
+    def _stage(self, layer: QRecurrent | QLinear, backwards: bool, source: int | Sequence) -> Stage:
+        uses = self.uses[layer.y.name]
+        sinks = []
+        readers = [use for use in uses if use.layer is not None and not isinstance(use.layer, QConcat)]
+        stored = [use for use in uses if use.layer is None]
+        if not self._feeds_directly(readers, stored, backwards):
+            stored += readers
+        if stored:
+            own = self._sequence(layer.y.name, layer.y.features)
+            own.first, own.last = min(use.first for use in stored), max(use.last for use in stored)
+            sinks.append(Sink(own, 0, own.first, own.last))
+        for use in uses:
+            if isinstance(use.layer, QConcat):
+                joined = self._sequence(use.layer.y.name, use.layer.y.features)
+                sinks.append(Sink(joined, use.column, use.first, use.last))
+        cell = cell_of(layer)
+        products = tuple(Product(one.name, one.weights, one.bias) for one in cell.products)
+        first, last = min(use.first for use in uses), max(use.last for use in uses)
+        stage = Stage(layer, cell, products, backwards, self.steps, 0, 0, source, tuple(sinks))
+        begin, end = stage.handled(first, last)
+        return replace(stage, first=0 if not isinstance(layer, QLinear) else begin, last=end)
+
+    def _feeds_directly(self, readers: list[_Use], stored: list[_Use], backwards: bool) -> bool:
+        """Whether the only reader takes the steps as they come."""
+        if len(readers) != 1 or stored:
+            return False
+        reader = readers[0].layer
+        return isinstance(reader, QLinear) or (isinstance(reader, QRecurrent) and reader.reverse == backwards)
 
 
-def with_delays(pipeline: Pipeline, lag: int) -> Pipeline:
-    """The pipeline with each LSTM `lag` waves behind the stage that feeds it, a linear layer one wave."""
-    delay = 0
-    stages: list[Stage] = []
-    for index, stage in enumerate(pipeline.stages):
-        if index:
-            delay += lag if isinstance(stage.layer, QLstm) else 1
-        stages.append(replace(stage, delay=delay))
-    return replace(pipeline, stages=tuple(stages))
-
-
-def _products(layer: QLstm | QLinear) -> tuple[Product, ...]:
-    if isinstance(layer, QLinear):
-        return (Product("weights", layer.weights, layer.bias),)
-    order = list(GATE_ROWS)
-
-    def rows(name: str, weights: NDArray[np.int8], bias: NDArray[np.int32]) -> Product:
-        return Product(name, weights[order].reshape(-1, weights.shape[2]), bias[order].reshape(-1))
-
-    return (
-        rows("input weights", layer.input_weights, layer.input_bias),
-        rows("recurrent weights", layer.recurrent_weights, layer.recurrent_bias),
-    )
+def frame_bytes(graph: QGraph) -> int:
+    """Bytes of the input of a frame."""
+    return math.prod(graph.input.shape)

@@ -1,8 +1,10 @@
-"""What a value of an ONNX graph is while it is read: a known constant, or a tensor of ours under some layout of axes.
+"""What a value of an ONNX graph is while it is read: a known constant, or tensors of ours under some layout of axes.
 
 ONNX moves the axes of a recurrent model around (batch first or time first, a direction axis, rows of a merged
 reshape); a `Graph` has none of that. So each ONNX value is a tensor of the graph plus, for each ONNX dimension, the
 named axes it is made of: ``((BATCH,), (TIME,), (FEATURE,))``, or ``((BATCH, TIME), (FEATURE,))`` once rows are merged.
+Where directions or layers lie side by side, a value is several tensors of one shape, and which one it is, is an axis
+too: a bidirectional layer's merged output is ``((TIME,), (BATCH,), (DIRECTION, FEATURE))`` of two tensors.
 Axes of size 1 are not tracked: their place never changes a value. Operators that only move axes then move names, and
 whatever does not map exactly is refused.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -26,10 +28,15 @@ Array = NDArray[Any]
 class Axis(Enum):
     """What an axis of an activation runs over."""
 
+    LAYER = "layer"
+    DIRECTION = "direction"
     BATCH = "batch"
     TIME = "time"
     FEATURE = "feature"
 
+
+PART_AXES = (Axis.LAYER, Axis.DIRECTION)
+"""The axes that run over an activation's tensors, the outer one first."""
 
 Dimension = tuple[Axis, ...]
 
@@ -78,28 +85,52 @@ class Constant:
 
 @dataclass(frozen=True)
 class Activation:
-    """A tensor of the graph under a layout.
+    """Tensors of the graph under a layout.
 
     Parameters
     ----------
-    tensor : Tensor
+    parts : tuple of Tensor
+        One, or several of one shape: layers times directions, the directions of a layer next to each other.
     batch : int
         Size of the batch axis.
     dimensions : tuple of tuple of Axis
         Row-major composition of each ONNX dimension; empty for a dimension of size 1. Build with `laid_out`.
+    directions : int
+        Size of the direction axis.
+    backward : bool
+        The time axis runs from the tensor's last step to its first.
     """
 
-    tensor: Tensor
+    parts: tuple[Tensor, ...]
     batch: int
     dimensions: tuple[Dimension, ...]
+    directions: int = 1
+    backward: bool = False
+
+    @property
+    def tensor(self) -> Tensor:
+        """The tensor of an activation that is no more than one.
+
+        Raises
+        ------
+        RefusedError
+            If it is several.
+        """
+        if len(self.parts) != 1:
+            raise RefusedError(f"directions or layers lie on an axis of their own in {self.describe()}")
+        return self.parts[0]
 
     def size_of(self, axis: Axis) -> int:
-        """Number of elements along a named axis; 1 for one the tensor lacks."""
+        """Number of elements along a named axis; 1 for one the tensors lack."""
+        if axis is Axis.LAYER:
+            return len(self.parts) // self.directions
+        if axis is Axis.DIRECTION:
+            return self.directions
         if axis is Axis.BATCH:
             return self.batch
         if axis is Axis.FEATURE:
-            return self.tensor.features
-        return self.tensor.shape[0] if self.tensor.is_sequence else 1
+            return self.parts[0].features
+        return self.parts[0].shape[0] if self.parts[0].is_sequence else 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -112,12 +143,22 @@ class Activation:
         return len(self.dimensions)
 
     def with_dimensions(self, dimensions: Sequence[Dimension]) -> Activation:
-        """The same tensor under another layout."""
-        return laid_out(self.tensor, self.batch, dimensions)
+        """The same tensors under another layout, axes of size 1 dropped from `dimensions`."""
+        kept = tuple(tuple(axis for axis in dimension if self.size_of(axis) > 1) for dimension in dimensions)
+        return replace(self, dimensions=kept)
+
+    def with_tensor(self, tensor: Tensor) -> Activation:
+        """Another tensor under the same layout, where it stands for every part of this one."""
+        moved = Activation((tensor,), self.batch, (), backward=self.backward and tensor.is_sequence)
+        return moved.with_dimensions(self.dimensions)
 
     def expected(self, *axes: Axis | None) -> tuple[Dimension, ...]:
         """The dimensions of a layout with one named axis (or None: size 1) a dimension."""
         return tuple((axis,) if axis is not None and self.size_of(axis) > 1 else () for axis in axes)
+
+    def feature_block(self) -> Dimension:
+        """The axes of all features of all parts, where they are merged into one dimension."""
+        return tuple(axis for axis in (*PART_AXES, Axis.FEATURE) if self.size_of(axis) > 1)
 
     def describe(self) -> str:
         """The layout in words, for messages."""
@@ -125,23 +166,13 @@ class Activation:
         return f"({', '.join(words)}) of shape {self.shape}"
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Activations concatenated along an axis on which each has size 1, as PyTorch gathers last states of layers."""
-
-    parts: tuple[Activation, ...]
-    axis: int
-
-
-Value = Constant | Activation | Stack
+Value = Constant | Activation
 Inputs = Sequence[Value | None]
 
 
 def laid_out(tensor: Tensor, batch: int, dimensions: Sequence[Dimension]) -> Activation:
-    """An activation, axes of size 1 dropped from `dimensions`."""
-    probe = Activation(tensor, batch, ())
-    kept = tuple(tuple(axis for axis in dimension if probe.size_of(axis) > 1) for dimension in dimensions)
-    return Activation(tensor, batch, kept)
+    """An activation of one tensor, axes of size 1 dropped from `dimensions`."""
+    return Activation((tensor,), batch, ()).with_dimensions(dimensions)
 
 
 def regroup(value: Activation, shape: Sequence[int]) -> Activation:

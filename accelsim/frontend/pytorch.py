@@ -1,15 +1,16 @@
-"""A stack of LSTM layers and a fully connected head, recognised in a PyTorch `state_dict` by its tensors' names.
+"""A stack of recurrent layers and a fully connected head, recognised in a PyTorch `state_dict` by its tensors' names.
 
-A `state_dict` says which parameters there are, not what is done with them. Read here are the names that `nn.LSTM`
-and `nn.Linear` give; modules are taken to run in file order, one after the other, with no activation between two
-Linear modules. What a name or a shape shows to be anything else is refused; no tensor is left out.
+A `state_dict` says which parameters there are, not what is done with them. Read here are the names that `nn.LSTM`,
+`nn.GRU`, `nn.RNN` and `nn.Linear` give; modules are taken to run in file order, one after the other, with no
+activation between two Linear modules. What a name or a shape shows to be anything else is refused; no tensor is left
+out.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,31 +19,55 @@ from numpy.typing import NDArray
 
 from accelsim.errors import InputError, UnsupportedOperatorError
 from accelsim.frontend.pth import read_state_dict
+from accelsim.frontend.pytorch_cells import BIASES, OPERATORS, Direction, check_shape, read_direction
 from accelsim.graph.check import check_graph
-from accelsim.graph.model import FloatArray, Gate, Graph, Layer, Linear, Lstm, SelectStep, Tensor
+from accelsim.graph.model import Concat, FloatArray, Graph, Layer, Linear, SelectStep, Tensor
 
-_RECURRENT = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<what>(?:weight|bias)_(?:ih|hh|hr))_l(?P<index>\d{1,4})(?P<rest>.*)")
+_RECURRENT = re.compile(
+    r"(?P<prefix>(?:.*\.)?)(?P<what>(?:weight|bias)_(?:ih|hh|hr))_l(?P<index>\d{1,4})(?P<reverse>_reverse)?(?P<rest>.*)"
+)
 _LINEAR = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<what>weight|bias)")
 _WRAPPERS = ("module.", "_orig_mod.")
 """What `nn.DataParallel` and `torch.compile` put before every name."""
-_GATES_BY_OPERATOR = {"LSTM": 4, "GRU": 3, "RNN": 1}
-_TORCH_GATES = (Gate.INPUT, Gate.FORGET, Gate.CELL, Gate.OUTPUT)
-"""The order of PyTorch's rows. Source: `torch.nn.LSTM`, "weight_ih_l[k]: (W_ii|W_if|W_ig|W_io)"."""
+_EXPECTED = "recurrent (LSTM, GRU, RNN) and Linear layers only"
+
+VARIANTS = {
+    "lstm": ("LSTM", False),
+    "blstm": ("LSTM", True),
+    "gru": ("GRU", False),
+    "bgru": ("GRU", True),
+    "rnn": ("RNN", False),
+    "brnn": ("RNN", True),
+}
+"""Kinds of networks by name: the operator of their recurrent layers, and whether these are bidirectional."""
 
 
 @dataclass
 class _Module:
-    """The tensors of one `nn.LSTM` (by layer index and role) or `nn.Linear` (index 0)."""
+    """The tensors of one recurrent module, by layer index and role, or of one `nn.Linear`, whose index is 0.
+
+    The roles of the reverse direction end in "_reverse".
+    """
 
     prefix: str
     recurrent: bool
     layers: dict[int, dict[str, FloatArray]] = field(default_factory=dict)
 
+    @property
+    def bidirectional(self) -> bool:
+        return any(role.endswith("_reverse") for roles in self.layers.values() for role in roles)
+
 
 def load_pytorch(
-    path: str | Path, *, timesteps: int, head: Literal["last", "all"] = "last", name: str | None = None
+    path: str | Path,
+    *,
+    timesteps: int,
+    head: Literal["last", "all"] = "last",
+    name: str | None = None,
+    variant: str | None = None,
+    nonlinearity: Literal["tanh", "relu"] = "tanh",
 ) -> Graph:
-    """Read a model of stacked LSTM layers and Linear layers from a PyTorch `state_dict` file.
+    """Read a model of stacked recurrent layers and Linear layers from a PyTorch `state_dict` file.
 
     Parameters
     ----------
@@ -50,9 +75,14 @@ def load_pytorch(
     timesteps : int
         T, the length of a frame, which the file does not say.
     head : {"last", "all"}
-        Whether the Linear layers see the last time step only, or each one.
+        Whether the Linear layers see the last time step only, or each one. Of a bidirectional layer the last time
+        step holds the reverse direction's first result, as ``output[:, -1]`` does in PyTorch.
     name : str, optional
         The graph's name; the file's by default.
+    variant : str, optional
+        The kind of network the file should hold, one of `VARIANTS`; checked against what it does hold.
+    nonlinearity : {"tanh", "relu"}
+        The activation of `nn.RNN` layers, which the file does not say.
 
     Returns
     -------
@@ -62,15 +92,17 @@ def load_pytorch(
     Raises
     ------
     InputError
-        If the file can't be read, a tensor has no place in such a model, or shapes disagree.
+        If the file can't be read, a tensor has no place in such a model, shapes disagree, or it is no `variant`.
     UnsupportedOperatorError
-        If it holds a GRU, a vanilla RNN, a bidirectional LSTM or one with projections.
+        If it holds an LSTM with projections.
     """
-    if type(timesteps) is not int or timesteps < 1:
-        raise InputError(path, "timesteps", repr(timesteps), "an integer of at least 1")
-    if head not in ("last", "all"):
-        raise InputError(path, "head", repr(head), "'last' or 'all'")
+    _check_options(path, timesteps, head, variant, nonlinearity)
     modules = _modules(path, _unwrapped(read_state_dict(path)))
+    operators = {module.prefix: _operator(path, module) for module in modules if module.recurrent}
+    if variant is not None:
+        _check_variant(path, modules, operators, variant)
+    if nonlinearity != "tanh" and "RNN" not in operators.values():
+        raise InputError(path, "nonlinearity", nonlinearity, "tanh: the file holds no vanilla RNN")
     layers: list[Layer] = []
     first = modules[0].layers[min(modules[0].layers)]["weight_ih"]
     tensor = graph_input = Tensor("input", (timesteps, int(first.shape[1])))
@@ -78,7 +110,7 @@ def load_pytorch(
     for module in modules:
         if module.recurrent:
             for index in sorted(module.layers):
-                layers.append(_lstm(path, module, index, tensor))
+                layers += _recurrent(path, module, index, tensor, operators[module.prefix], nonlinearity)
                 tensor = layers[-1].y
     if head == "last":
         layers.append(SelectStep("last_step", tensor, Tensor("last_step.y", tensor.shape[1:]), timesteps - 1))
@@ -86,7 +118,7 @@ def load_pytorch(
     for module in linears:
         layers.append(_linear(path, module, tensor))
         tensor = layers[-1].y
-    layers[-1] = _renamed_output(layers[-1])
+    layers[-1] = replace(layers[-1], y=Tensor("output", tensor.shape))
     graph = Graph(
         name if name is not None else Path(path).stem, graph_input, layers[-1].y, tuple(layers), source=str(path)
     )
@@ -94,13 +126,27 @@ def load_pytorch(
     return graph
 
 
-def _renamed_output(layer: Layer) -> Layer:
-    y = Tensor("output", layer.y.shape)
-    if isinstance(layer, Lstm):
-        return Lstm(layer.name, layer.x, y, layer.input_weights, layer.recurrent_weights, layer.bias)
-    if isinstance(layer, Linear):
-        return Linear(layer.name, layer.x, y, layer.weights, layer.bias)
-    return SelectStep(layer.name, layer.x, y, layer.step)
+def _check_options(path: str | Path, timesteps: object, head: str, variant: str | None, nonlinearity: str) -> None:
+    if type(timesteps) is not int or timesteps < 1:
+        raise InputError(path, "timesteps", repr(timesteps), "an integer of at least 1")
+    if head not in ("last", "all"):
+        raise InputError(path, "head", repr(head), "'last' or 'all'")
+    if variant is not None and variant not in VARIANTS:
+        raise InputError(path, "variant", repr(variant), ", ".join(VARIANTS))
+    if nonlinearity not in ("tanh", "relu"):
+        raise InputError(path, "nonlinearity", repr(nonlinearity), "'tanh' or 'relu'")
+
+
+def _check_variant(path: str | Path, modules: list[_Module], operators: Mapping[str, str], variant: str) -> None:
+    """Refuse a file whose tensors show another kind of network than the one asked for."""
+    names = {kind: name for name, kind in VARIANTS.items()}
+    for module in modules:
+        if module.recurrent:
+            found = names[operators[module.prefix], module.bidirectional]
+            if found != variant:
+                raise InputError(
+                    path, f"tensor '{module.prefix}weight_hh_l0'", f"belongs to a {found} network", variant
+                )
 
 
 def _unwrapped(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -111,7 +157,7 @@ def _unwrapped(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def _modules(path: str | Path, tensors: Mapping[str, NDArray[Any]]) -> list[_Module]:
-    """The modules in file order: LSTMs, then Linears; every tensor is in one of them."""
+    """The modules in file order: recurrent ones, then Linears; every tensor is in one of them."""
     modules: dict[tuple[str, bool], _Module] = {}
     for name, tensor in tensors.items():
         match = _RECURRENT.fullmatch(name)
@@ -120,107 +166,86 @@ def _modules(path: str | Path, tensors: Mapping[str, NDArray[Any]]) -> list[_Mod
             match = _LINEAR.fullmatch(name)
         if match is None or (not recurrent and match["what"] == "weight" and tensor.ndim != 2):
             shape = "x".join(map(str, tensor.shape)) or "scalar"
-            raise InputError(
-                path, f"tensor {name!r} ({shape})", "belongs to no LSTM or Linear layer", "LSTM and Linear layers only"
-            )
+            raise InputError(path, f"tensor {name!r} ({shape})", "belongs to no layer of these kinds", _EXPECTED)
         if tensor.dtype != np.float32:
             raise InputError(path, f"tensor {name!r}", f"is {tensor.dtype}", "floating point weights")
+        index, role = 0, match["what"]
         if recurrent:
-            _refuse_variants(path, match["prefix"], name, match["what"], match["rest"])
+            if match["rest"]:
+                raise InputError(path, f"tensor {name!r}", "belongs to no layer of these kinds", _EXPECTED)
+            if role == "weight_hr":
+                reason = f"projection of the hidden state (tensor {name!r})"
+                raise UnsupportedOperatorError(path, "LSTM", match["prefix"].rstrip("."), reason)
+            index, role = int(match["index"]), role + (match["reverse"] or "")
         module = modules.setdefault((match["prefix"], recurrent), _Module(match["prefix"], recurrent))
-        index = int(match["index"]) if recurrent else 0
         roles = module.layers.setdefault(index, {})
-        if match["what"] in roles:
+        if role in roles:
             raise InputError(path, f"tensor {name!r}", "names a layer's tensor a second time", "one name a tensor")
-        roles[match["what"]] = tensor
+        roles[role] = tensor
     ordered = list(modules.values())
     if not any(module.recurrent for module in ordered):
-        raise InputError(path, "", "no LSTM layer (tensors weight_ih_l0, ...) in the file", "at least one")
+        raise InputError(path, "", "no recurrent layer (tensors weight_ih_l0, ...) in the file", "at least one")
     for module in ordered:
         _check_roles(path, module)
-    if not ordered[0].recurrent:
-        raise InputError(
-            path, f"tensor '{ordered[0].prefix}weight'", "a Linear layer before the LSTM layers", "Linear layers last"
-        )
     flags = [module.recurrent for module in ordered]
     if flags != sorted(flags, reverse=True):
-        between = ordered[flags.index(False)]
-        raise InputError(
-            path, f"tensor '{between.prefix}weight'", "a Linear layer between LSTM layers", "Linear layers last"
-        )
+        misplaced = ordered[flags.index(False)]
+        found = "a Linear layer between recurrent layers" if flags[0] else "a Linear layer before the recurrent layers"
+        raise InputError(path, f"tensor '{misplaced.prefix}weight'", found, "Linear layers last")
     return ordered
 
 
-def _refuse_variants(path: str | Path, prefix: str, name: str, what: str, rest: str) -> None:
-    node = prefix.rstrip(".")
-    if rest.startswith("_reverse"):
-        raise UnsupportedOperatorError(path, "LSTM", node, f"bidirectional (tensor {name!r})")
-    if what.endswith("_hr"):
-        raise UnsupportedOperatorError(path, "LSTM", node, f"projection of the hidden state (tensor {name!r})")
-    if rest:
-        raise InputError(path, f"tensor {name!r}", "belongs to no LSTM or Linear layer", "LSTM and Linear layers only")
-
-
 def _check_roles(path: str | Path, module: _Module) -> None:
-    """Each layer has its weights, and both biases or none; indices have no gap."""
+    """Each layer has its weights, both biases or none, and the reverse direction if one has; indices have no gap."""
+    directions = ("", "_reverse") if module.bidirectional else ("",)
     for position, index in enumerate(sorted(module.layers)):
         if index != position:
             raise InputError(path, f"tensor '{module.prefix}weight_ih_l{position}'", "is missing")
         roles = module.layers[index]
-        suffix = f"_l{index}" if module.recurrent else ""
         needed = ["weight_ih", "weight_hh"] if module.recurrent else ["weight"]
-        if module.recurrent and ("bias_ih" in roles or "bias_hh" in roles):
-            needed += ["bias_ih", "bias_hh"]
-        for role in needed:
-            if role not in roles:
-                raise InputError(path, f"tensor '{module.prefix}{role}{suffix}'", "is missing")
+        if module.recurrent and any(bias + direction in roles for bias in BIASES for direction in directions):
+            needed += BIASES
+        for direction in directions:
+            for role in needed:
+                if role + direction not in roles:
+                    suffix = f"_l{index}{direction}" if module.recurrent else ""
+                    raise InputError(path, f"tensor '{module.prefix}{role}{suffix}'", "is missing")
 
 
-def _lstm(path: str | Path, module: _Module, index: int, x: Tensor) -> Lstm:
-    roles = module.layers[index]
-    input_weights, recurrent_weights = roles["weight_ih"], roles["weight_hh"]
-
-    def label(role: str) -> str:
-        return f"tensor '{module.prefix}{role}_l{index}'"
-
+def _operator(path: str | Path, module: _Module) -> str:
+    """LSTM, GRU or RNN, by the rows of the first layer's recurrent weights: gates times units."""
     for role in ("weight_ih", "weight_hh"):
-        if roles[role].ndim != 2:
-            raise InputError(path, label(role), f"has shape {roles[role].shape}", "a matrix")
-    rows, units = int(input_weights.shape[0]), int(recurrent_weights.shape[1])
-    for operator, gates in _GATES_BY_OPERATOR.items():
-        if rows == gates * units and operator != "LSTM":
-            raise UnsupportedOperatorError(
-                path, operator, module.prefix.rstrip("."), f"{label('weight_ih')} has {gates} x {units} rows"
-            )
-    _check_shape(path, label("weight_hh"), recurrent_weights, (4 * units, units))
-    _check_shape(path, label("weight_ih"), input_weights, (4 * units, x.features))
-    bias = np.zeros(4 * units, np.float32)
-    for role in ("bias_ih", "bias_hh"):
-        if role in roles:
-            _check_shape(path, label(role), roles[role], (4 * units,))
-            bias = bias + roles[role]
-    order = np.argsort(_TORCH_GATES)
-    layer_name = f"{module.prefix}l{index}"
-    return Lstm(
-        layer_name,
-        x,
-        Tensor(f"{layer_name}.y", (x.shape[0], units)),
-        input_weights.reshape(4, units, -1)[order],
-        recurrent_weights.reshape(4, units, units)[order],
-        bias.reshape(4, units)[order],
-    )
+        weights = module.layers[0][role]
+        if weights.ndim != 2:
+            raise InputError(path, f"tensor '{module.prefix}{role}_l0'", f"has shape {weights.shape}", "a matrix")
+    rows, units = (int(size) for size in weights.shape)
+    for operator, gates in OPERATORS.items():
+        if rows == gates * units:
+            return operator
+    expected = ", ".join(f"{(gates * units, units)} of {operator}" for operator, gates in OPERATORS.items())
+    raise InputError(path, f"tensor '{module.prefix}weight_hh_l0'", f"has shape {weights.shape}", expected)
+
+
+def _recurrent(
+    path: str | Path, module: _Module, index: int, x: Tensor, operator: str, nonlinearity: str
+) -> list[Layer]:
+    """One layer of a recurrent module: one direction, or both and the concatenation of their results."""
+    roles, name = module.layers[index], f"{module.prefix}l{index}"
+    direction = Direction(path, operator, module.prefix, f"_l{index}", nonlinearity)
+    if not module.bidirectional:
+        return [read_direction(direction, roles, name, x)]
+    one = read_direction(direction, roles, f"{name}.forward", x)
+    back = {role.removesuffix("_reverse"): tensor for role, tensor in roles.items() if role.endswith("_reverse")}
+    other = read_direction(replace(direction, suffix=f"_l{index}_reverse", reverse=True), back, f"{name}.reverse", x)
+    y = Tensor(f"{name}.y", (x.shape[0], one.y.features + other.y.features))
+    return [one, other, Concat(f"{name}.concat", (one.y, other.y), y)]
 
 
 def _linear(path: str | Path, module: _Module, x: Tensor) -> Linear:
     weights = module.layers[0]["weight"]
     outputs = int(weights.shape[0])
-    _check_shape(path, f"tensor '{module.prefix}weight'", weights, (outputs, x.features))
+    check_shape(path, f"tensor '{module.prefix}weight'", weights, (outputs, x.features))
     bias = module.layers[0].get("bias", np.zeros(outputs, np.float32))
-    _check_shape(path, f"tensor '{module.prefix}bias'", bias, (outputs,))
+    check_shape(path, f"tensor '{module.prefix}bias'", bias, (outputs,))
     layer_name = module.prefix.rstrip(".") or "linear"
     return Linear(layer_name, x, Tensor(f"{layer_name}.y", (*x.shape[:-1], outputs)), weights, bias)
-
-
-def _check_shape(path: str | Path, label: str, tensor: FloatArray, shape: tuple[int, ...]) -> None:
-    if tensor.shape != shape:
-        raise InputError(path, label, f"has shape {tensor.shape}", f"{shape}")

@@ -97,6 +97,8 @@ class Activation(IntEnum):
     TANH4 = 6
     TANH5 = 7
     TANH6 = 8
+    SIGMOID_COMPLEMENT = 9
+    RELU = 10
 
 
 class Destination(IntEnum):

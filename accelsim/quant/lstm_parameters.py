@@ -8,7 +8,7 @@ Source: TensorFlow Lite `PopulateQuantizedLstmParams8x8_16` and `PrecomputeZeroP
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ def lstm_from_scales(
     hidden_zero_point: int,
     cell_scale_log2: int,
     cell_clip: float,
+    reverse: bool = False,
 ) -> QLstm:
     """Fold zero points into biases and scales into requantizers.
 
@@ -77,6 +78,8 @@ def lstm_from_scales(
         n: the cell state is int16 with scale 2**n; in [-15, -9].
     cell_clip : float
         Bound of the real cell state, 0 for none.
+    reverse : bool
+        It takes the steps from the last to the first.
 
     Raises
     ------
@@ -86,26 +89,26 @@ def lstm_from_scales(
     Source: TensorFlow Lite `PopulateQuantizedLstmParams8x8_16` (unidirectional_sequence_lstm.cc).
     """
     units = input_weights.shape[1] if input_weights.ndim == 3 else 0
-    wanted = {
-        "input_weights": (input_weights.shape, (GATES, units, x.features)),
-        "recurrent_weights": (recurrent_weights.shape, (GATES, units, units)),
-        "bias": (bias.shape, (GATES, units)),
-        "input_weight_scales": (np.shape(input_weight_scales), (GATES,)),
-        "recurrent_weight_scales": (np.shape(recurrent_weight_scales), (GATES,)),
-    }
-    for field, (found, expected) in wanted.items():
-        if found != expected:
-            raise InputError(f"layer {name}", field, f"shape {found}", f"shape {expected}")
-    scales = {
-        "input_weight_scales": input_weight_scales,
-        "recurrent_weight_scales": recurrent_weight_scales,
-        "input_scale": [input_scale],
-        "recurrent_scale": [recurrent_scale],
-        "hidden_scale": [hidden_scale],
-    }
-    for field, values in scales.items():
-        if not all(np.isfinite(value) and value > 0 for value in values):
-            raise InputError(f"layer {name}", field, f"{[float(value) for value in values]}", "positive numbers")
+    check_shapes(
+        name,
+        {
+            "input_weights": (input_weights.shape, (GATES, units, x.features)),
+            "recurrent_weights": (recurrent_weights.shape, (GATES, units, units)),
+            "bias": (bias.shape, (GATES, units)),
+            "input_weight_scales": (np.shape(input_weight_scales), (GATES,)),
+            "recurrent_weight_scales": (np.shape(recurrent_weight_scales), (GATES,)),
+        },
+    )
+    check_scales(
+        name,
+        {
+            "input_weight_scales": input_weight_scales,
+            "recurrent_weight_scales": recurrent_weight_scales,
+            "input_scale": [input_scale],
+            "recurrent_scale": [recurrent_scale],
+            "hidden_scale": [hidden_scale],
+        },
+    )
     if not CELL_SCALE_LOG2_MIN <= cell_scale_log2 <= CELL_SCALE_LOG2_MAX:
         raise InputError(
             f"layer {name}",
@@ -135,4 +138,37 @@ def lstm_from_scales(
         hidden_requantizer=hidden_requantizer(hidden_scale),
         hidden_zero_point=hidden_zero_point,
         initial_hidden=recurrent_zero_point,
+        reverse=reverse,
     )
+
+
+def check_shapes(layer: str, shapes: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
+    """Refuse the first array whose shape is not the expected one.
+
+    Parameters
+    ----------
+    layer : str
+        For the message.
+    shapes : mapping of str to (found, expected)
+
+    Raises
+    ------
+    InputError
+        Names the field.
+    """
+    for field, (found, expected) in shapes.items():
+        if found != expected:
+            raise InputError(f"layer {layer}", field, f"shape {found}", f"shape {expected}")
+
+
+def check_scales(layer: str, scales: Mapping[str, Sequence[float] | NDArray[np.float32]]) -> None:
+    """Refuse scales that are not positive numbers.
+
+    Raises
+    ------
+    InputError
+        Names the field.
+    """
+    for field, values in scales.items():
+        if not all(np.isfinite(value) and value > 0 for value in values):
+            raise InputError(f"layer {layer}", field, f"{[float(value) for value in values]}", "positive numbers")

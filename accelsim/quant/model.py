@@ -322,15 +322,20 @@ def fold_zero_point(weights: Int8Array, bias: Int32Array, zero_point: int) -> In
     return wrapped
 
 
-def gate_requantizer(weight_scale: float, operand_scale: float) -> Requantizer:
-    """The factor from a gate's accumulator to Q3.12, in float32 steps as the kernel's set-up computes it."""
+def gate_requantizer(weight_scale: float, operand_scale: float, scale: float = GATE_SCALE) -> Requantizer:
+    """The factor from a gate's accumulator to `scale`, Q3.12's if not another, in float32 steps as the kernel has."""
     product = np.float32(np.float32(weight_scale) * np.float32(operand_scale))
-    return Requantizer.of(float(np.float32(product / np.float32(GATE_SCALE))))
+    return Requantizer.of(float(np.float32(product / np.float32(scale))))
 
 
 def hidden_requantizer(hidden_scale: float) -> Requantizer:
     """The factor from the Q0.30 product to the hidden state; double inside, float32 when stored."""
     return Requantizer.of(float(np.float32(2.0**-15 / float(np.float32(hidden_scale)) * 2.0**-15)))
+
+
+def state_requantizer(state_scale: float, hidden_scale: float) -> Requantizer:
+    """The factor from an int16 state to the hidden state's bytes; double inside, float32 when stored."""
+    return Requantizer.of(float(np.float32(state_scale / float(np.float32(hidden_scale)))))
 
 
 def quantized_cell_clip(cell_clip: float, cell_scale_log2: int) -> int:

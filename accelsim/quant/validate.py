@@ -13,8 +13,27 @@ import numpy as np
 
 from accelsim.errors import InputError
 from accelsim.fixedpoint import INT8_MAX, INT8_MIN, INT16_MAX
-from accelsim.quant.lstm_parameters import CELL_SCALE_LOG2_MAX, CELL_SCALE_LOG2_MIN, GATES
-from accelsim.quant.model import QGraph, QLinear, QLstm, QSelectStep, QTensor, Requantizer
+from accelsim.graph.model import Gate, GruGate
+from accelsim.quant.lstm_parameters import CELL_SCALE_LOG2_MAX, CELL_SCALE_LOG2_MIN
+from accelsim.quant.model import (
+    QConcat,
+    QGraph,
+    QGru,
+    QLinear,
+    QLstm,
+    QRecurrent,
+    QRnn,
+    QSelectStep,
+    QTensor,
+    Requantizer,
+    layer_inputs,
+)
+from accelsim.quant.recurrent_parameters import (
+    PREACTIVATION_SCALE_LOG2_MAX,
+    PREACTIVATION_SCALE_LOG2_MIN,
+    RNN_ACTIVATIONS,
+    TANH_PREACTIVATION_SCALE_LOG2,
+)
 
 _MULTIPLIER_MIN, _MULTIPLIER_MAX = 2**30, 2**31 - 1
 _SHIFT_MAX = 31
@@ -40,6 +59,9 @@ class _Checker:
     def array(self, field: str, values: np.ndarray[Any, Any], dtype: type, shape: tuple[int, ...]) -> None:
         self.require(values.dtype == dtype, field, f"type {values.dtype}", np.dtype(dtype).name)
         self.require(values.shape == shape, field, f"shape {values.shape}", f"shape {shape}")
+
+    def flag(self, field: str, value: object) -> None:
+        self.require(isinstance(value, bool), field, value, "true or false")
 
     def requantizer(self, field: str, factor: Requantizer) -> None:
         if (factor.multiplier, factor.shift) != (0, 0):
@@ -71,25 +93,33 @@ def check_quantized_graph(qgraph: QGraph, where: str | Path) -> None:
         checker.require(bool(layer.name), "name", "empty", "a name")
         checker.require(layer.name not in names, "name", "used by an earlier layer", "a name of its own")
         names.add(layer.name)
-        known = tensors.get(layer.x.name)
-        if known is None:
-            raise InputError(where, f"layer {layer.name!r}: x", f"no earlier tensor {layer.x.name!r}")
-        checker.require(
-            same_tensor(known, layer.x),
-            "x",
-            f"another shape, scale or zero point than {layer.x.name!r} where it is made",
-            "the same",
-        )
+        for position, x in enumerate(layer_inputs(layer)):
+            field = f"parts[{position}]" if isinstance(layer, QConcat) else "x"
+            known = tensors.get(x.name)
+            if known is None:
+                raise InputError(where, f"layer {layer.name!r}: {field}", f"no earlier tensor {x.name!r}")
+            checker.require(
+                same_tensor(known, x),
+                field,
+                f"another shape, scale or zero point than {x.name!r} where it is made",
+                "the same",
+            )
         _check_tensor(layer.y, _Checker(where, f"layer {layer.name!r}: y"))
         if layer.y.name in tensors:
             raise InputError(where, f"layer {layer.name!r}: y", f"tensor {layer.y.name!r} exists already")
         match layer:
             case QLstm():
                 _check_lstm(layer, checker)
+            case QGru():
+                _check_gru(layer, checker)
+            case QRnn():
+                _check_rnn(layer, checker)
             case QLinear():
                 _check_linear(layer, checker)
             case QSelectStep():
                 _check_select_step(layer, checker)
+            case QConcat():
+                _check_concat(layer, checker)
         tensors[layer.y.name] = layer.y
     made = tensors.get(qgraph.output.name)
     if made is None or qgraph.output.name == qgraph.input.name:
@@ -131,26 +161,57 @@ def _check_tensor(tensor: QTensor, checker: _Checker) -> None:
     checker.integer("zero point", tensor.zero_point, INT8_MIN, INT8_MAX)
 
 
-def _check_lstm(layer: QLstm, checker: _Checker) -> None:
+def _check_recurrent(layer: QRecurrent, checker: _Checker, gates: tuple[int, ...]) -> None:
+    """What all cells have in common; `gates` is their leading axis, none for a cell without gates."""
     checker.require(len(layer.x.shape) == 2, "x", f"shape {layer.x.shape}", "a sequence (T, inputs)")
-    checker.require(layer.input_weights.ndim == 3, "input_weights", f"shape {layer.input_weights.shape}", "three axes")
+    axes = len(gates) + 2
+    shape = layer.input_weights.shape
+    checker.require(len(shape) == axes, "input_weights", f"shape {shape}", f"{'three' if gates else 'two'} axes")
     units = layer.units
-    checker.array("input_weights", layer.input_weights, np.int8, (GATES, units, layer.x.features))
-    checker.array("recurrent_weights", layer.recurrent_weights, np.int8, (GATES, units, units))
-    checker.array("input_bias", layer.input_bias, np.int32, (GATES, units))
-    checker.array("recurrent_bias", layer.recurrent_bias, np.int32, (GATES, units))
+    checker.array("input_weights", layer.input_weights, np.int8, (*gates, units, layer.x.features))
+    checker.array("recurrent_weights", layer.recurrent_weights, np.int8, (*gates, units, units))
+    checker.array("input_bias", layer.input_bias, np.int32, (*gates, units))
+    checker.array("recurrent_bias", layer.recurrent_bias, np.int32, (*gates, units))
     expected = (layer.x.shape[0], units)
     checker.require(tuple(layer.y.shape) == expected, "y", f"shape {layer.y.shape}", f"shape {expected}")
+    checker.requantizer("hidden_requantizer", layer.hidden_requantizer)
+    checker.integer("hidden_zero_point", layer.hidden_zero_point, INT8_MIN, INT8_MAX)
+    checker.flag("reverse", layer.reverse)
+
+
+def _check_gate_requantizers(layer: QLstm | QGru, checker: _Checker, gates: int) -> None:
     for field in ("input_requantizers", "recurrent_requantizers"):
         factors: tuple[Requantizer, ...] = getattr(layer, field)
-        checker.require(len(factors) == GATES, field, f"{len(factors)} factors", f"{GATES}")
+        checker.require(len(factors) == gates, field, f"{len(factors)} factors", f"{gates}")
         for gate, factor in enumerate(factors):
             checker.requantizer(f"{field}[{gate}]", factor)
-    checker.requantizer("hidden_requantizer", layer.hidden_requantizer)
+
+
+def _check_lstm(layer: QLstm, checker: _Checker) -> None:
+    _check_recurrent(layer, checker, (len(Gate),))
+    _check_gate_requantizers(layer, checker, len(Gate))
     checker.integer("cell_scale_log2", layer.cell_scale_log2, CELL_SCALE_LOG2_MIN, CELL_SCALE_LOG2_MAX)
     checker.integer("cell_clip", layer.cell_clip, 0, INT16_MAX)
-    checker.integer("hidden_zero_point", layer.hidden_zero_point, INT8_MIN, INT8_MAX)
     checker.integer("initial_hidden", layer.initial_hidden, INT8_MIN, INT8_MAX)
+
+
+def _check_gru(layer: QGru, checker: _Checker) -> None:
+    _check_recurrent(layer, checker, (len(GruGate),))
+    _check_gate_requantizers(layer, checker, len(GruGate))
+    checker.flag("linear_before_reset", layer.linear_before_reset)
+
+
+def _check_rnn(layer: QRnn, checker: _Checker) -> None:
+    _check_recurrent(layer, checker, ())
+    checker.requantizer("input_requantizer", layer.input_requantizer)
+    checker.requantizer("recurrent_requantizer", layer.recurrent_requantizer)
+    checker.require(
+        layer.activation in RNN_ACTIVATIONS, "activation", repr(layer.activation), " or ".join(RNN_ACTIVATIONS)
+    )
+    low, high = PREACTIVATION_SCALE_LOG2_MIN, PREACTIVATION_SCALE_LOG2_MAX
+    if layer.activation == "tanh":
+        low = high = TANH_PREACTIVATION_SCALE_LOG2
+    checker.integer("preactivation_scale_log2", layer.preactivation_scale_log2, low, high)
 
 
 def _check_linear(layer: QLinear, checker: _Checker) -> None:
@@ -173,3 +234,21 @@ def _check_select_step(layer: QSelectStep, checker: _Checker) -> None:
     checker.require(
         same_tensor(expected, layer.y), "y", "another shape, scale or zero point than x's", "x's, bytes copied"
     )
+
+
+def _check_concat(layer: QConcat, checker: _Checker) -> None:
+    checker.require(len(layer.parts) >= 2, "parts", f"{len(layer.parts)}", "at least 2")
+    front = tuple(layer.parts[0].shape[:-1])
+    for position, part in enumerate(layer.parts):
+        field = f"parts[{position}]"
+        found = tuple(part.shape)
+        checker.require(found[:-1] == front, field, f"shape {found}", f"as many steps as {layer.parts[0].name!r}")
+        same = part.scale.shape == (1,) == layer.y.scale.shape and part.scale[0] == layer.y.scale[0]
+        checker.require(
+            bool(same) and part.zero_point == layer.y.zero_point,
+            field,
+            "another scale or zero point than y's",
+            "y's one scale and zero point, bytes copied",
+        )
+    expected = (*front, sum(part.features for part in layer.parts))
+    checker.require(tuple(layer.y.shape) == expected, "y", f"shape {layer.y.shape}", f"shape {expected}")

@@ -14,7 +14,7 @@ import platform
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,17 +72,34 @@ class Dataset:
     voices: npt.NDArray[np.str_]
 
 
-class KeywordLstm(nn.Module):
-    """Four LSTM layers of 24, and a linear layer on the last time step; parameters named as the vendor names them."""
+class KeywordNetwork(nn.Module):
+    """Four recurrent layers of 24, and a linear layer on the last time step.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    operator : str
+        lstm, gru or rnn (tanh); also the name its parameters begin with, as the vendor names them.
+    bidirectional : bool
+    """
+
+    def __init__(self, operator: str = "lstm", bidirectional: bool = False) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(COEFFICIENTS, HIDDEN, num_layers=LAYERS, batch_first=True)
-        self.fc_1 = nn.Linear(HIDDEN, len(CLASS_NAMES))
+        self._operator = operator
+        module = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[operator]
+        directions = 2 if bidirectional else 1
+        recurrent = module(COEFFICIENTS, HIDDEN, num_layers=LAYERS, batch_first=True, bidirectional=bidirectional)
+        self.add_module(operator, recurrent)
+        self.fc_1 = nn.Linear(directions * HIDDEN, len(CLASS_NAMES))
+
+    @property
+    def recurrent(self) -> nn.RNNBase:
+        """The recurrent layers."""
+        module: nn.RNNBase = getattr(self, self._operator)
+        return module
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """float32[batch, 25, 40] -> float32[batch, 12]: logits."""
-        hidden, _ = self.lstm(features)
+        hidden, _ = self.recurrent(features)
         logits: torch.Tensor = self.fc_1(hidden[:, -1])
         return logits
 
@@ -103,7 +120,9 @@ def build_dataset(split: Split, seed: int, clips_per_class: Mapping[str, int] | 
     return Dataset(np.stack(features), np.array(labels, dtype=np.int64), np.array(words), np.array(voices))
 
 
-def train(data: Dataset, epochs: int, seed: int) -> KeywordLstm:
+def train(
+    data: Dataset, epochs: int, seed: int, build: Callable[[], KeywordNetwork] = KeywordNetwork
+) -> KeywordNetwork:
     """Train a network; it takes raw features, their normalization being folded into its first layer.
 
     Parameters
@@ -114,9 +133,11 @@ def train(data: Dataset, epochs: int, seed: int) -> KeywordLstm:
         Passes over it; the last one's parameters are kept, no split is looked at on the way.
     seed : int
         Seed of initial values, batches and noise.
+    build : callable
+        Makes the network.
     """
     torch.manual_seed(seed)
-    network = KeywordLstm()
+    network = build()
     _initialize(network)
     features, labels = torch.from_numpy(data.features), torch.from_numpy(data.labels)
     mean = features.mean(dim=(0, 1))
@@ -151,43 +172,45 @@ def train(data: Dataset, epochs: int, seed: int) -> KeywordLstm:
     return network.eval()
 
 
-def _initialize(network: KeywordLstm) -> None:
+def _initialize(network: KeywordNetwork) -> None:
     with torch.no_grad():
-        for name, value in network.lstm.named_parameters():
+        for name, value in network.recurrent.named_parameters():
             if "weight_hh" in name:
-                for gate in value.view(4, HIDDEN, HIDDEN):
+                for gate in value.view(-1, HIDDEN, HIDDEN):
                     nn.init.orthogonal_(gate)
             elif "weight_ih" in name:
                 nn.init.xavier_uniform_(value)
             else:
                 value.zero_()
-                if "bias_ih" in name:
+                if "bias_ih" in name and isinstance(network.recurrent, nn.LSTM):
                     value[HIDDEN : 2 * HIDDEN] = 1.0  # forget gate: remember at first
 
 
-def _fold_normalization(network: KeywordLstm, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+def _fold_normalization(network: KeywordNetwork, mean: torch.Tensor, deviation: torch.Tensor) -> None:
     """Make W((x - mean) / deviation) + b a function of x: divide W's columns, subtract what the mean gives from b."""
     with torch.no_grad():
-        parameters = dict(network.lstm.named_parameters())
-        parameters["weight_ih_l0"].div_(deviation)
-        parameters["bias_ih_l0"].sub_(parameters["weight_ih_l0"] @ mean)
+        parameters = dict(network.recurrent.named_parameters())
+        for direction in ("", "_reverse"):
+            if f"weight_ih_l0{direction}" in parameters:
+                parameters[f"weight_ih_l0{direction}"].div_(deviation)
+                parameters[f"bias_ih_l0{direction}"].sub_(parameters[f"weight_ih_l0{direction}"] @ mean)
 
 
-def logits_of(network: KeywordLstm, data: Dataset) -> Float32Array:
+def logits_of(network: KeywordNetwork, data: Dataset) -> Float32Array:
     """float32[clips, 12]: the network's output."""
     with torch.no_grad():
         logits: Float32Array = network(torch.from_numpy(data.features)).numpy()
     return logits
 
 
-def largest_cell(network: KeywordLstm, data: Dataset) -> float:
+def largest_cell(network: KeywordNetwork, data: Dataset) -> float:
     """Largest magnitude of any cell state after any time step of any clip."""
     largest = 0.0
     with torch.no_grad():
         batch = torch.from_numpy(data.features)
         for layer in range(LAYERS):
             alone = nn.LSTM(batch.shape[-1], HIDDEN, batch_first=True)
-            alone.load_state_dict({name: getattr(network.lstm, name[:-1] + str(layer)) for name in alone.state_dict()})
+            alone.load_state_dict({name: getattr(network.recurrent, name[:-1] + str(layer)) for name in alone.state_dict()})
             state = None
             hidden = []
             for step in range(FRAMES):
@@ -203,7 +226,8 @@ def _right(logits: Float32Array, data: Dataset) -> npt.NDArray[np.bool_]:
     return right
 
 
-def _score(network: KeywordLstm, data: Dataset) -> dict[str, int]:
+def score(network: KeywordNetwork, data: Dataset) -> dict[str, int]:
+    """Clips, and how many of them the network classifies right."""
     right = _right(logits_of(network, data), data)
     return {"clips": right.size, "right": int(right.sum())}
 
@@ -222,7 +246,7 @@ def write_dataset(path: Path, data: Dataset, float_logits: Float32Array | None =
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the arrays for its own options
 
 
-def write_network(folder: Path, network: KeywordLstm) -> None:
+def write_network(folder: Path, network: KeywordNetwork) -> None:
     """Write `lstm.pth` (a state_dict in torch's zip format) and `kws.onnx` (any number of clips)."""
     torch.save(network.state_dict(), folder / "lstm.pth")
     with warnings.catch_warnings():
@@ -281,10 +305,10 @@ def main() -> int:
         },
         "parameters": sum(value.numel() for value in network.parameters()),
         "accuracy": {
-            "train": _score(network, training),
-            "calib": _score(network, calibration),
-            "test": _score(network, test),
-            "held_out": _score(network, held_out),
+            "train": score(network, training),
+            "calib": score(network, calibration),
+            "test": score(network, test),
+            "held_out": score(network, held_out),
             "held_out_words_never_trained_on": {"clips": unheard_right.size, "right": int(unheard_right.sum())},
         },
         "largest_cell": round(max(largest_cell(network, data) for data in (calibration, held_out)), 3),

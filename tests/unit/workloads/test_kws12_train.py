@@ -42,7 +42,7 @@ def _data(clips: int = 256, seed: int = 0) -> trainer.Dataset:
 
 def test_the_folded_network_gives_on_raw_features_what_it_gave_on_normalized_ones() -> None:
     torch.manual_seed(1)
-    network = trainer.KeywordLstm()
+    network = trainer.KeywordNetwork()
     raw = torch.randn(4, 25, 40) * 3 + 5
     mean, deviation = torch.randn(40) + 5, torch.rand(40) + 2
     with torch.no_grad():
@@ -54,7 +54,7 @@ def test_the_folded_network_gives_on_raw_features_what_it_gave_on_normalized_one
 def test_training_learns_and_repeats_itself() -> None:
     data, unseen = _data(512), _data(128, seed=9)
     networks = [trainer.train(data, epochs=12, seed=3) for _ in range(2)]
-    scores = trainer._score(networks[0], unseen)
+    scores = trainer.score(networks[0], unseen)
     assert scores["clips"] == 128
     assert scores["right"] > 64  # chance is 11
     for one, other in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
@@ -63,7 +63,7 @@ def test_training_learns_and_repeats_itself() -> None:
 
 def test_the_largest_cell_is_that_of_the_float_graph(tmp_path: Path) -> None:
     torch.manual_seed(2)
-    network, data = trainer.KeywordLstm().eval(), _data(8)
+    network, data = trainer.KeywordNetwork().eval(), _data(8)
     trainer.write_network(tmp_path, network)
     graph = load_pytorch(tmp_path / "lstm.pth", timesteps=25)
     values = run_float(graph, data.features)
@@ -72,7 +72,7 @@ def test_the_largest_cell_is_that_of_the_float_graph(tmp_path: Path) -> None:
 
 
 def test_files_are_the_same_bytes_each_time(tmp_path: Path) -> None:
-    network, data = trainer.KeywordLstm().eval(), _data(8)
+    network, data = trainer.KeywordNetwork().eval(), _data(8)
     contents = []
     for name in ("one", "two"):
         folder = tmp_path / name
@@ -86,7 +86,7 @@ def test_files_are_the_same_bytes_each_time(tmp_path: Path) -> None:
 
 def test_the_onnx_model_takes_any_number_of_clips(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    network, data = trainer.KeywordLstm().eval(), _data(5)
+    network, data = trainer.KeywordNetwork().eval(), _data(5)
     trainer.write_network(tmp_path, network)
     session = onnxruntime.InferenceSession(str(tmp_path / "kws.onnx"))
     for clips in (1, 5):
