@@ -25,18 +25,20 @@ _COMPONENT_NAMES = {
     "accumulators_sram": "accumulators SRAM",
     "parameters_sram": "parameters SRAM",
 }
-_LARGE = 10_000_000
-"""From here on a column shows thousands, so that figures stay within nine columns."""
+_LARGE = 1_000_000
+"""From here on a column shows thousands, so that figures stay within seven columns."""
+_LARGE_QUANTITY = 100_000
+"""From here on a column of times or energies is in the next larger unit."""
 
 
 def layer_table(profile: Profile) -> Table:
     """Where a frame's cycles go: layers by cause. The rows add up to the last, the causes of a row to its cycles."""
     scale, unit = _scale(profile.cycles)
     title = (
-        f"{profile.cycles:,} cycles a frame, {profile.time_us:,.2f} µs; "
+        f"{profile.cycles:,} cycles a frame, {profile.time_us:,.2f} µs{_rows_in(unit)}\n"
         f"lower bound {profile.bound.cycles:,} ({profile.bound.limit}), ratio {profile.ratio:.2f}"
     )
-    table = _table(title + unit, ["layer"], ["cycles", "share %", *CAUSES])
+    table = _table(title, ["layer"], ["cycles", "share %", *CAUSES])
     for part in profile.layers:
         _add(table, part.name, _cycle_cells(part, scale))
     table.add_section()
@@ -50,13 +52,16 @@ def work_table(profile: Profile) -> Table:
     scale, unit = _scale(profile.total.macs)
     byte_scale, byte_unit = _scale(profile.total.memory["dram"].bytes)
     intensities = [part.macs_per_dram_byte for part in parts]
+    time_scale, time_unit = _metric(profile.time_us, ("µs", "ms", "s"))
+    energy_scale, energy_unit = _metric(profile.total.energy_nj, ("nJ", "µJ", "mJ", "J"))
     decimals = {
         "intensity": _decimals(max((value for value in intensities if value is not None), default=0.0)),
-        "time": _decimals(profile.time_us),
-        "energy": _decimals(profile.total.energy_nj),
+        "time": _decimals(profile.time_us / time_scale),
+        "energy": _decimals(profile.total.energy_nj / energy_scale),
     }
-    headers = ["MACs", "util. %", "DRAM bytes", "bytes/cycle", "MACs/byte", "time µs", "energy nJ"]
-    units = "".join(f"; {name}{text.lstrip(';')}" for name, text in (("MACs", unit), ("bytes", byte_unit)) if text)
+    rates = ["util. %", "DRAM B", "B/cycle", "MACs/B"]
+    headers = ["MACs", *rates, f"time {time_unit}", f"energy {energy_unit}"]
+    units = "".join(f"; {name} in {text}" for name, text in (("MACs", unit), ("DRAM B", byte_unit)) if text)
     table = _table("Work of a frame" + units, ["layer", "kind"], headers)
     for part, intensity in zip(parts, intensities, strict=True):
         if part is profile.total:
@@ -67,8 +72,8 @@ def work_table(profile: Profile) -> Table:
             _count(part.memory["dram"].bytes, byte_scale),
             _number(part.dram_bytes_per_cycle, 3),
             "-" if intensity is None else _number(intensity, decimals["intensity"]),
-            _number(part.time_us, decimals["time"]),
-            _number(part.energy_nj, decimals["energy"]),
+            _number(part.time_us / time_scale, decimals["time"]),
+            _number(part.energy_nj / energy_scale, decimals["energy"]),
         ]
         kind = "" if part is profile.total or part is profile.layers[-1] else shortened(part.kind, _KIND_WIDTH)
         table.add_row(Text(shortened(part.name, NAME_WIDTH)), Text(kind), *cells)
@@ -77,8 +82,8 @@ def work_table(profile: Profile) -> Table:
 
 def unit_table(profile: Profile) -> Table:
     """What each unit does in a frame's cycles. The reasons of a row add up to the run."""
-    scale, thousands = _scale(profile.cycles)
-    title = f"Units: what they do in the {profile.cycles:,} cycles of a frame" + thousands
+    scale, unit_name = _scale(profile.cycles)
+    title = f"Units: what they do in the {profile.cycles:,} cycles of a frame" + _rows_in(unit_name)
     table = _table(title, ["unit"], ["instr.", "busy %", *REASONS])
     for unit in UNITS:
         reasons = profile.total.units[unit]
@@ -158,10 +163,24 @@ def _storage_cells(row: Storage) -> list[str]:
 
 def _scale(largest: int) -> tuple[int, str]:
     """What to divide counts up to `largest` by, and how a title says so."""
-    for scale, unit in ((1, ""), (1000, "; in thousands"), (1_000_000, "; in millions")):
+    for scale, unit in ((1, ""), (1000, "thousands"), (1_000_000, "millions")):
         if largest < _LARGE * scale:
             return scale, unit
-    return 1_000_000_000, "; in billions"
+    return 1_000_000_000, "billions"
+
+
+def _rows_in(unit: str) -> str:
+    return f"; rows in {unit}" if unit else ""
+
+
+def _metric(largest: float, units: Sequence[str]) -> tuple[float, str]:
+    """What to divide quantities up to `largest` by, and the unit they are in then; `units` go up by thousands."""
+    scale = 1.0
+    for unit in units[:-1]:
+        if largest < _LARGE_QUANTITY * scale:
+            return scale, unit
+        scale *= 1000
+    return scale, units[-1]
 
 
 def _count(value: int, scale: int) -> str:

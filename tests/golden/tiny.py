@@ -11,6 +11,7 @@ DRAM is 256 bytes of input at 0 and 256 bytes of output at 256.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import HostTensor, LayerInfo, Program, Region
 from accelsim.machine.reference import ReferenceRun, run_reference
 
+Run = Callable[[Program, NDArray[np.int8]], NDArray[np.int8]]
+"""An engine: program and frame to output."""
 LD, MX, VX, ST = "LD", "MX", "VX", "ST"
 _NAMES = {Unit.LOAD: LD, Unit.MATRIX: MX, Unit.VECTOR: VX, Unit.STORE: ST}
 COLUMNS = ("dispatched", "started", "issued", "done")

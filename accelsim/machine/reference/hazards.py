@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.isa import accesses
+from accelsim.isa import Access, accesses
 from accelsim.isa.assembler import format_instruction
 from accelsim.isa.program import Program
 from accelsim.machine.memory import DRAM
@@ -59,7 +59,9 @@ class HazardChecker:
         """Note what the operation should read, then what it will write; call in program order."""
         self._index.append(operation.index)
         promises = self._promises[operation.sequence] = []
-        for access in accesses(operation.instruction, operation.addresses, self.program.chip.mac.rows):
+        found = accesses(operation.instruction, operation.addresses, self.program.chip.mac.rows)
+        self._compare_with_itself(operation, found)
+        for access in found:
             memory = MEMORY_NAMES.index(access.memory)
             for row in range(access.count):
                 first = access.address + row * access.pitch
@@ -68,6 +70,16 @@ class HazardChecker:
                     planned[:] = operation.sequence
                 else:
                     promises.append(_Promise(memory, first, planned.copy()))
+
+    def _compare_with_itself(self, operation: Operation, found: list[Access]) -> None:
+        """An instruction's own reads and writes are in no order, unless it writes just where it reads."""
+        for write in found:
+            for read in found:
+                in_place = (read.address, read.row_bytes) == (write.address, write.row_bytes)
+                if write.is_write and not read.is_write and not in_place and write.overlaps(read):
+                    key = operation.index, operation.index, MEMORY_NAMES.index(write.memory)
+                    text = f"{self._name(operation.index)} writes {write.memory} 0x{write.address:x} over its own"
+                    self._add(key, f"{text} {read.operand} at 0x{read.address:x}")
 
     def read(self, operation: Operation, memory: int, address: int, size: int, cycle: int) -> None:
         """Compare what the operation finds with what it should."""
@@ -93,12 +105,7 @@ class HazardChecker:
         self._promises.pop(operation.sequence, None)
 
     def _report(self, operation: Operation, memory: int, address: int, expected: int, actual: int, cycle: int) -> None:
-        self.count += 1
         other = expected if actual < expected else actual
-        key = operation.index, self._index[other] if other >= 0 else other, memory
-        if key in self._seen or len(self.found) >= _KEEP:
-            return
-        self._seen.add(key)
         place = f"{MEMORY_NAMES[memory]} 0x{address:x}"
         reader = self._name(operation.index)
         if expected == _NOBODY:
@@ -109,7 +116,13 @@ class HazardChecker:
             text = (
                 f"{reader} reads {place} in cycle {cycle}, after {self._name(self._index[actual])} has overwritten it"
             )
-        self.found.append(text)
+        self._add((operation.index, self._index[other] if other >= 0 else other, memory), text)
+
+    def _add(self, key: tuple[int, int, int], text: str) -> None:
+        self.count += 1
+        if key not in self._seen and len(self.found) < _KEEP:
+            self._seen.add(key)
+            self.found.append(text)
 
     def _name(self, index: int) -> str:
         layer = self.program.layer_of(index)

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from profile_runs import Recorded, profile_of, renamed
+
+from accelsim.errors import InputError
+from accelsim.isa.opcodes import Unit
+from accelsim.profile.palette import CAUSE_STYLE, layer_colours
+from accelsim.profile.plots import draw_plots, plot_cycles, plot_timeline, plot_traffic, write_plots
+from accelsim.profile.profile import CAUSES
+from accelsim.profile.timeline import time_shares, zoom_window
+from accelsim.timing.record import EVENT
+
+NAMES = ["cycles_by_layer.png", "unit_timeline.png", "dram_traffic.png"]
+
+
+def png_size(content: bytes) -> tuple[int, int]:
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+def test_writes_three_pictures_and_nothing_else(recorded: Recorded, tmp_path: Path) -> None:
+    paths = write_plots(recorded.profile, recorded.program, recorded.events, tmp_path)
+    assert paths == [tmp_path / name for name in NAMES]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+    for path in paths:
+        width, height = png_size(path.read_bytes())
+        assert 1000 < width < 2000
+        assert 300 < height < 1500
+
+
+def test_equal_profiles_are_equal_files(recorded: Recorded) -> None:
+    first = draw_plots(recorded.profile, recorded.program, recorded.events)
+    assert draw_plots(recorded.profile, recorded.program, recorded.events) == first
+
+
+@pytest.mark.parametrize("events", [None, np.zeros(0, EVENT)])
+def test_without_events_there_is_no_timeline(recorded: Recorded, events: None) -> None:
+    assert list(draw_plots(recorded.profile, recorded.program, events)) == [NAMES[0], NAMES[2]]
+
+
+def test_refuses_a_missing_folder(recorded: Recorded, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="missing: can't be written"):
+        write_plots(recorded.profile, recorded.program, None, tmp_path / "missing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bars_are_the_cycles_by_cause(recorded: Recorded) -> None:
+    (axes,) = plot_cycles(recorded.profile).axes
+    parts = [part for part in recorded.profile.layers if part.cycles]
+    drawn = {cause: [bar.get_width() for bar in bars] for cause, bars in zip(CAUSE_STYLE, axes.containers, strict=True)}
+    assert drawn == {cause: [part.causes[cause] for part in parts] for cause in CAUSES}
+    title = axes.figure.get_suptitle()
+    assert f"{recorded.profile.cycles:,} cycles" in title
+    assert f"lower bound {recorded.profile.bound.cycles:,} ({recorded.profile.bound.limit})" in title
+    assert f"ratio {recorded.profile.ratio:.2f}" in title
+
+
+def test_of_many_layers_those_that_took_most_are_drawn_and_the_rest_counted(recorded: Recorded) -> None:
+    profile = profile_of(recorded.program, [f"layer {n}" for n in range(60)], list(range(101, 161)))
+    (axes,) = plot_cycles(profile).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"layer {n}" for n in range(20, 60)]
+    assert axes.get_xlabel().endswith("left out: 20)")
+
+
+def test_names_are_no_formulas(recorded: Recorded) -> None:
+    names = ["$x^", r"\frac$", "a" * 99]
+    profile = profile_of(recorded.program, names, [recorded.counters.cycles - 2, 1, 1])
+    assert len(draw_plots(profile, renamed(recorded.program, names), recorded.events)) == 3
+
+
+def test_traffic_is_drawn_to_the_end_of_the_run_and_below_the_limit(recorded: Recorded) -> None:
+    axes = plot_traffic(recorded.profile).axes[0]
+    assert axes.get_xlim() == (0, recorded.profile.cycles)
+    assert axes.get_xlabel() == f"cycle (bins of {recorded.counters.bin_cycles})"
+    read, both = (patch.get_data() for patch in axes.patches)
+    widths = np.diff(read.edges)
+    assert (read.values * widths).sum() == pytest.approx(recorded.profile.total.memory["dram"].read_bytes)
+    assert ((both.values - both.baseline) * widths).sum() == pytest.approx(
+        recorded.profile.total.memory["dram"].written_bytes
+    )
+    assert both.values.max() <= 8 * (1 + 1e-9)
+
+
+def test_a_long_run_is_drawn_in_seconds(recorded: Recorded) -> None:
+    repeats = 200_000 // len(recorded.events) + 1
+    events = np.tile(recorded.events, repeats)
+    offset = np.repeat(np.arange(repeats) * recorded.counters.cycles, len(recorded.events))
+    for field in ("dispatched", "started", "issued", "done"):
+        events[field] += offset
+    profile = profile_of(recorded.program, ["a", "b", "c"], [repeats * recorded.counters.cycles, 0, 0])
+    start = time.perf_counter()
+    figure = plot_timeline(profile, recorded.program, events)
+    assert time.perf_counter() - start < 20
+    # Few shapes, however many operations there are.
+    assert sum(len(axes.patches) + len(axes.collections) for axes in figure.axes) < 100
+
+
+def test_legend_names_the_layers_seen(recorded: Recorded) -> None:
+    figure = plot_timeline(recorded.profile, recorded.program, recorded.events)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["lstm_0", "lstm_1", "fc"]
+    outside = recorded.events.copy()
+    outside["layer"] = np.where(outside["layer"] == 2, -1, outside["layer"])
+    figure = plot_timeline(recorded.profile, recorded.program, outside)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["lstm_0", "lstm_1", "of no layer"]
+
+
+def test_colours_are_distinct() -> None:
+    for count in (0, 1, 7, 8, 100):
+        assert len(set(layer_colours(count))) == count
+    assert tuple(CAUSE_STYLE) == CAUSES
+    assert len({colour for colour, _ in CAUSE_STYLE.values()}) == len(CAUSE_STYLE)
+
+
+@st.composite
+def in_order(draw: st.DrawFn) -> np.ndarray:
+    """One unit's operations, one after the other, with idle cycles between them."""
+    count = draw(st.integers(1, 12))
+    events = np.zeros(count, EVENT)
+    events["unit"] = Unit.VECTOR
+    cycle = 0
+    for event in events:
+        event["started"] = cycle + draw(st.integers(0, 9))
+        event["issued"] = event["started"] + draw(st.integers(0, 9))
+        event["busy"] = draw(st.integers(1, int(event["issued"] - event["started"] + 1)))
+        event["layer"] = draw(st.integers(-1, 2))
+        event["done"] = event["issued"] + 1
+        cycle = int(event["issued"]) + 1
+    return events
+
+
+@given(in_order(), st.integers(1, 20), st.booleans(), st.integers(0, 30))
+def test_shares_of_time_are_counted_cycle_by_cycle(events: np.ndarray, width: int, busy: bool, rest: int) -> None:
+    cycles = int(events["done"].max()) + rest
+    bins = -(-cycles // width)
+    expected = np.zeros((4, bins * width))
+    for event in events:
+        length = event["issued"] - event["started"] + 1
+        expected[event["layer"], event["started"] : event["issued"] + 1] = event["busy"] / length if busy else 1
+    shares = time_shares(events, Unit.VECTOR, 3, cycles, width, busy=busy)
+    np.testing.assert_allclose(shares, expected.reshape(4, bins, width).mean(axis=2), atol=1e-9)
+    assert not time_shares(events, Unit.MATRIX, 3, cycles, width, busy=busy).any()
+
+
+@given(in_order(), st.integers(0, 300))
+def test_zoom_is_inside_the_run_and_shows_operations(events: np.ndarray, rest: int) -> None:
+    cycles = int(events["done"].max()) + 1 + rest
+    first, last = zoom_window(events, cycles)
+    assert 0 <= first < last <= cycles
+    assert ((events["started"] < last) & (events["done"] >= first)).any()
+
+
+def test_zoom_falls_on_the_densest_stretch_of_the_middle_half() -> None:
+    events = np.zeros(400, EVENT)
+    events["unit"] = Unit.MATRIX
+    # One operation each 100 cycles, but for 25 at a distance of 2 from the 200th on.
+    steps = np.full(400, 100)
+    steps[200:225] = 2
+    events["started"] = np.cumsum(steps)
+    events["issued"] = events["started"]
+    events["done"] = events["issued"] + 1
+    first, last = zoom_window(events, int(events["done"][-1]) + 1)
+    assert first == events["started"][199]
+    assert last - first == 80
+
+
+def test_zoom_without_compute_shows_transfers() -> None:
+    events = np.zeros(1, EVENT)
+    events["unit"], events["started"], events["issued"], events["done"] = Unit.LOAD, 500, 600, 601
+    first, last = zoom_window(events, 1000)
+    assert (first, last) == (500, 580)
