@@ -6,10 +6,10 @@ from accelsim.chip import Chip
 from accelsim.compiler.lowering import lower
 from accelsim.compiler.placement import PlacedStage, Placement, place, plan_residency
 from accelsim.compiler.schedule import choose, describe
-from accelsim.compiler.stages import Pipeline, build_pipeline
+from accelsim.compiler.stages import build_plan, frame_bytes
 from accelsim.isa import encode, opcodes
 from accelsim.isa.program import HostTensor, LayerInfo, Program
-from accelsim.quant.model import QGraph, QLstm, QTensor
+from accelsim.quant.model import QGraph, QTensor
 
 
 def compile_graph(graph: QGraph, chip: Chip) -> Program:
@@ -18,7 +18,6 @@ def compile_graph(graph: QGraph, chip: Chip) -> Program:
     Parameters
     ----------
     graph : QGraph
-        A chain of LSTM, Linear and SelectStep layers.
     chip : Chip
 
     Returns
@@ -31,27 +30,26 @@ def compile_graph(graph: QGraph, chip: Chip) -> Program:
     CapacityError
         The model does not fit: which memory or table, how much is needed, how much is there.
     InputError
-        The graph is no chain of layers.
+        The graph has a form that can't be compiled.
     """
-    pipeline = build_pipeline(graph)
-    products = [product for stage in pipeline.stages for product in stage.products]
+    plan = build_plan(graph)
+    products = [product for segment in plan.segments for stage in segment.stages for product in stage.products]
     blocks = plan_residency(products, chip)
-    pipeline, input_slots = choose(pipeline, blocks, chip)
-    placement = place(pipeline, blocks, input_slots, chip)
-    instructions, layers = lower(pipeline, placement, chip).finish()
-    last = pipeline.stages[-1].layer.y
-    steps = pipeline.output_last - pipeline.output_first
-    output_shape = (steps, last.features) if len(graph.output.shape) == 2 else (last.features,)
+    plan, slots = choose(plan, blocks, chip)
+    placement = place(plan, blocks, slots, frame_bytes(graph), chip)
+    instructions, layers = lower(plan, placement, chip).finish()
+    steps = plan.output.last - plan.output.first
+    output_shape = (steps, plan.output.row_bytes) if len(graph.output.shape) == 2 else (plan.output.row_bytes,)
     program = Program(
         name=graph.name,
         isa_version=opcodes.ISA_VERSION,
         chip=chip,
-        schedule=describe(pipeline),
+        schedule=describe(plan),
         words=tuple(encode(instruction) for instruction in instructions),
-        inputs=(_host_tensor(graph.input, graph.input.shape, placement.input_dram),),
-        outputs=(_host_tensor(graph.output, output_shape, placement.output_dram),),
+        inputs=(_host_tensor(graph.input, graph.input.shape, placement.sequences[plan.input.name]),),
+        outputs=(_host_tensor(graph.output, output_shape, placement.sequences[plan.output.name]),),
         regions=tuple(placement.regions),
-        layers=_layer_table(pipeline, placement, layers),
+        layers=_layer_table(placement, layers),
         image=placement.image,
         image_address=0,
     )
@@ -70,9 +68,9 @@ def _host_tensor(tensor: QTensor, shape: tuple[int, ...], address: int) -> HostT
     )
 
 
-def _layer_table(pipeline: Pipeline, placement: Placement, layers: list[int | None]) -> tuple[LayerInfo, ...]:
+def _layer_table(placement: Placement, layers: list[int | None]) -> tuple[LayerInfo, ...]:
     table = []
-    for index, (stage, placed) in enumerate(zip(pipeline.stages, placement.stages, strict=True)):
+    for index, placed in enumerate(placed for segment in placement.segments for placed in segment):
         ranges: list[tuple[int, int]] = []
         for at, layer in enumerate(layers):
             if layer != index:
@@ -83,9 +81,9 @@ def _layer_table(pipeline: Pipeline, placement: Placement, layers: list[int | No
                 ranges.append((at, at + 1))
         table.append(
             LayerInfo(
-                name=stage.layer.name,
-                kind="lstm" if isinstance(stage.layer, QLstm) else "linear",
-                macs=stage.macs,
+                name=placed.stage.layer.name,
+                kind=placed.stage.cell.kind,
+                macs=placed.stage.macs,
                 parameters_bytes=_model_bytes(placed),
                 instructions=tuple(ranges),
             )

@@ -238,36 +238,37 @@ def _gru(layer: QGru) -> Cell:
             addend=sums(INPUT, which), activation=activation,
         )  # fmt: skip
 
-    output = {"output": layer.hidden_requantizer, "zero_point": layer.hidden_zero_point}
     keep = (
         gate(update, "complement", Activation.SIGMOID_COMPLEMENT, takes_sums=RECURRENT),
         gate(update, "kept", Activation.SIGMOID, factor="state.old", shift=15),
     )
     mix = {"activation": Activation.TANH3, "factor": "complement", "shift": 15, "term": "kept"}
-    result = Step(RESULT, int8_block(**output), "state.new", RESULT, after=("state",), output_requantize=True)
+    result_block = int8_block(output=layer.hidden_requantizer, zero_point=layer.hidden_zero_point)
+    result = Step(RESULT, result_block, "state.new", RESULT, after=("state",), output_requantize=True)
     if layer.linear_before_reset:
-        products = (
-            of_input,
-            _rows("recurrent weights", "hidden", order, layer.recurrent_weights, layer.recurrent_bias),
-        )
-        steps = (
+        recurrent = _rows("recurrent weights", "hidden", order, layer.recurrent_weights, layer.recurrent_bias)
+        before = (
             Step("linear", parameter_block(source=layer.recurrent_requantizers[candidate]),
                  sums(RECURRENT, candidate), "linear", takes_sums=RECURRENT),
-            gate(reset, "reset", Activation.SIGMOID, takes_sums=RECURRENT, after=("linear",), factor="linear", shift=15),
+            gate(reset, "reset", Activation.SIGMOID, takes_sums=RECURRENT, after=("linear",), factor="linear",
+                 shift=15),
             *keep,
             Step("state", parameter_block(addend=layer.input_requantizers[candidate]), "reset", "state.new",
                  after=("kept",), addend=sums(INPUT, candidate), **mix),  # type: ignore[arg-type]
             result,
         )  # fmt: skip
-        return Cell("gru", products, steps, "state", layer.initial_hidden, hops=4)
+        return Cell("gru", (of_input, recurrent), before, "state", layer.initial_hidden, hops=4)
     gates = _rows("recurrent weights", "hidden", (reset, update), layer.recurrent_weights, layer.recurrent_bias)
     products = (
         of_input,
         gates,
         _rows("candidate weights", "reset8", (candidate,), layer.recurrent_weights, layer.recurrent_bias),
     )
-    reset_block = parameter_block(
-        source=layer.recurrent_requantizers[reset], addend=layer.input_requantizers[reset], low=-128, high=127, **output
+    reset_block = int8_block(
+        source=layer.recurrent_requantizers[reset],
+        addend=layer.input_requantizers[reset],
+        output=layer.hidden_requantizer,
+        zero_point=layer.hidden_zero_point,
     )
     steps = (
         Step("reset8", reset_block, sums(RECURRENT, reset), "reset8", takes_sums=RECURRENT, addend=sums(INPUT, reset),

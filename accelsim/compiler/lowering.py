@@ -13,6 +13,8 @@ up to their last element.
 
 from __future__ import annotations
 
+from typing import Any
+
 from accelsim.chip import Chip
 from accelsim.compiler.emitter import Emitter, Operand, Token
 from accelsim.compiler.phases import Phases
@@ -94,15 +96,11 @@ class _Lowering:
         parameters = Memory.PARAMETERS, placed.parameters_dram, placed.parameters, placed.parameters_bytes
         if placed.resident_bytes:
             self._load_range(place, *parameters, early)
-            self._load_range(
-                place, Memory.WEIGHTS, placed.resident_dram, placed.resident, placed.resident_bytes, ready
-            )
+            self._load_range(place, Memory.WEIGHTS, placed.resident_dram, placed.resident, placed.resident_bytes, ready)
         else:
             self._load_range(place, *parameters, [*early, *ready])
 
-    def _load_range(
-        self, place: Place, memory: Memory, dram: int, sram: int, size: int, signals: list[Token]
-    ) -> None:
+    def _load_range(self, place: Place, memory: Memory, dram: int, sram: int, size: int, signals: list[Token]) -> None:
         """One contiguous copy, cut only where it is longer than a row can be."""
         emitter = self.shared.emitter
         # Whole bursts, as long as the field for a row's bytes takes them.
@@ -173,13 +171,12 @@ class _Lowering:
         sequence = stage.source
         if not isinstance(sequence, Sequence):
             return
-        for number, semaphore in enumerate(self.written.get(sequence.name, [])):
-            emitter.emit("sync", layer=place.layer, unit=Unit.LOAD, waits=[Token(semaphore)])
-            # Whoever reads the sequence next finds the token again.
-            del number
-            emitter.emit("sync", layer=place.layer, unit=Unit.LOAD, signals=[Token(semaphore)])
+        for semaphore in self.written.get(sequence.name, []):
+            # Given back at once: another stage may read the sequence too.
+            token = [Token(semaphore)]
+            emitter.emit("sync", layer=place.layer, unit=Unit.LOAD, waits=token, signals=token)
         address, stride = self._step_address(place, sequence, sequence.first, stage.first)
-        fields = {"layer": place.layer, "memory": Memory.ACTIVATIONS, "row_bytes": sequence.row_bytes}
+        fields: dict[str, Any] = {"layer": place.layer, "memory": Memory.ACTIVATIONS, "row_bytes": sequence.row_bytes}
         ready = Token(place.link.ready, each=True)
         ring = emitter.operand("load", "destination", placed.input_ring)
         if stride > 0 or placed.input_slots == 1:

@@ -177,9 +177,7 @@ class Phases:
                 waits.append(Token(free))
             elif first + slots < stage.last:
                 guard = self.shared.guard(place, first + slots, min(last + slots, stage.last))
-                self.shared.emitter.emit(
-                    "sync", layer=place.layer, guard=guard, unit=Unit.VECTOR, waits=[Token(free)]
-                )
+                self.shared.emitter.emit("sync", layer=place.layer, guard=guard, unit=Unit.VECTOR, waits=[Token(free)])
         return waits
 
     def credits(self, place: Place) -> list[tuple[int, int]]:

@@ -203,9 +203,7 @@ def plan_residency(products: Sequential[Product], chip: Chip) -> list[int]:
     return blocks
 
 
-def place(
-    plan: Plan, blocks: Sequential[int], input_slots: dict[int, int], input_bytes: int, chip: Chip
-) -> Placement:
+def place(plan: Plan, blocks: Sequential[int], input_slots: dict[int, int], input_bytes: int, chip: Chip) -> Placement:
     """Addresses for everything.
 
     Parameters
@@ -265,9 +263,7 @@ def _behind(segment: Segment, index: int) -> int:
     return 1 if reader is None else segment.stages[reader].delay - segment.stages[index].delay
 
 
-def _place_sequences(
-    plan: Plan, image_bytes: int, input_bytes: int, chip: Chip
-) -> tuple[dict[str, int], list[Region]]:
+def _place_sequences(plan: Plan, image_bytes: int, input_bytes: int, chip: Chip) -> tuple[dict[str, int], list[Region]]:
     burst = chip.dram.burst_bytes
     # Seen from wave 0, the address of a stage's first step lies up to its delay's worth of rows lower.
     lead = max(
@@ -280,7 +276,10 @@ def _place_sequences(
         default=0,
     )
     addresses = {plan.input.name: align(image_bytes, burst)}
-    regions = [Region("image", "dram", 0, image_bytes), Region("input", "dram", addresses[plan.input.name], input_bytes)]
+    regions = [
+        Region("image", "dram", 0, image_bytes),
+        Region("input", "dram", addresses[plan.input.name], input_bytes),
+    ]
     top = max(addresses[plan.input.name] + input_bytes, lead)
     for name, sequence in [("output", plan.output), *((f"sequence {one.name}", one) for one in plan.between)]:
         addresses[sequence.name] = align(top, burst)
@@ -358,9 +357,7 @@ def _state_pitch(stages: Sequential[Stage], sram: Sram) -> int:
     return pitch + sram.word_bytes if sram.banks > 1 and pitch // sram.word_bytes % sram.banks == 0 else pitch
 
 
-def _place_values(
-    placed: PlacedStage, pitch: int, state_pitch: int, activations: Memory, accumulators: Memory
-) -> None:
+def _place_values(placed: PlacedStage, pitch: int, state_pitch: int, activations: Memory, accumulators: Memory) -> None:
     stage, cell = placed.stage, placed.stage.cell
     name, size = stage.layer.name, 2 * stage.outputs
     placed.output = activations.take(f"{name} results", pitch * placed.slots)

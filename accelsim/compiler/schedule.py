@@ -1,134 +1,182 @@
-"""How far apart the stages run, and how much of the input is held on the chip: from an estimate of the waves.
+"""How far apart the stages run, and how much of each sequence is held on the chip: from an estimate of the waves.
 
 The estimate only chooses; no reported number comes from it. A wave with stages A takes about
 
-    chain + (products of A but the longest)      or, if longer, the matrix, vector or DRAM work of A,
+    chain + recurrent products of A      or, if longer, the matrix, vector or DRAM work of A,
 
-where the chain is the recurrence: product, gate, candidate, cell, hidden state, each a unit's latency and a hop.
+where the chain is the recurrence: a product, then the vector instructions up to the result, each a unit's latency and
+a hop. Input products run in its shadow.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Sequence as Sequential
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from accelsim.chip import Chip
 from accelsim.compiler.layout import align, whole_tiles
-from accelsim.compiler.stages import Pipeline, Stage, with_delays
-from accelsim.quant.model import QLstm
-
-_VECTOR_HOPS = 4
-"""Input gate, candidate, cell, hidden state."""
-_VECTOR_INSTRUCTIONS = 5
+from accelsim.compiler.stages import Plan, Segment, Sequence, Stage
 
 
-def choose(pipeline: Pipeline, blocks: Sequence[int], chip: Chip) -> tuple[Pipeline, int]:
-    """The pipeline with the delays of least estimated time, and how many steps of the input to hold.
+def choose(plan: Plan, blocks: Sequential[int], chip: Chip) -> tuple[Plan, dict[int, int]]:
+    """The plan with the delays of least estimated time, and how many steps of its sequence each stage holds.
 
-    A large lag lets the first stages run while the weights of the later ones still arrive; a small one keeps all
-    stages busy in each wave. Candidates are the powers of two up to the number of steps, and all steps.
+    A large lag between stages lets the first ones run while the weights of the later ones still arrive; a small one
+    keeps all stages busy in each wave. Candidates are the powers of two up to the number of steps, and all steps.
 
     Parameters
     ----------
-    pipeline : Pipeline
+    plan : Plan
     blocks : sequence of int
-        From `placement.plan_residency`.
+        From `placement.plan_residency`, for all products in order.
     chip : Chip
+
+    Returns
+    -------
+    plan : Plan
+        With delays.
+    slots : dict
+        By id of the stages that read a sequence.
     """
-    lags = {pipeline.steps}
-    lag = 1
-    while lag < pipeline.steps:
-        lags.add(lag)
-        lag *= 2
-    fitting = [lag for lag in sorted(lags) if _fits(with_delays(pipeline, lag), chip)] or [1]
-    best = min(fitting, key=lambda lag: (_estimate(with_delays(pipeline, lag), blocks, chip), lag))
-    chosen = with_delays(pipeline, best)
-    return chosen, _input_slots(chosen, blocks, chip)
+    costs = _Costs(chip, plan, blocks)
+    segments: list[Segment] = []
+    time, layer = 0.0, 0
+    for segment in plan.segments:
+        steps = segment.stages[0].steps_there
+        lags = {steps} | {1 << power for power in range(steps.bit_length()) if 1 << power < steps}
+        fitting = [lag for lag in sorted(lags) if _fits(segment.with_lag(lag), chip)] or [1]
+        ends = {lag: costs.finish(segment.with_lag(lag), layer, time) for lag in fitting}
+        best = min(fitting, key=lambda lag: (ends[lag], lag))
+        segments.append(segment.with_lag(best))
+        time, layer = ends[best], layer + len(segment.stages)
+    chosen = replace(plan, segments=tuple(segments))
+    slots = {
+        id(stage): _input_slots(stage, costs, number == 0, chip)
+        for number, segment in enumerate(segments)
+        for stage in segment.stages
+        if isinstance(stage.source, Sequence)
+    }
+    return chosen, slots
 
 
-def _fits(pipeline: Pipeline, chip: Chip) -> bool:
+def describe(plan: Plan) -> str:
+    """The schedule in a few words, for the program file."""
+    lags = {
+        stage.delay - segment.stages[stage.source].delay
+        for segment in plan.segments
+        for stage in segment.stages
+        if isinstance(stage.source, int) and stage.cell.is_recurrent
+    }
+    side_by_side = any(sum(isinstance(stage.source, Sequence) for stage in one.stages) > 1 for one in plan.segments)
+    words = "directions side by side" if side_by_side else ""
+    if not lags:
+        return words or "stepwise"
+    lag, steps = max(lags), plan.segments[0].stages[0].steps_there
+    between = (
+        "stepwise, layer after layer"
+        if lag >= steps
+        else f"wavefront, {lag} step{'s' if lag > 1 else ''} between layers"
+    )
+    return f"{between}; {words}" if words else between
+
+
+def _fits(segment: Segment, chip: Chip) -> bool:
     """Whether the rings of results leave at least half of the activations' memory free."""
-    pitch = max(align(stage.outputs, chip.sram.activations.word_bytes) for stage in pipeline.stages)
-    return (pipeline.stages[-1].delay + 2 * len(pipeline.stages)) * pitch <= chip.sram.activations.capacity_bytes // 2
+    pitch = max(align(stage.outputs, chip.sram.activations.word_bytes) for stage in segment.stages)
+    slots = sum(
+        2 if segment.reader(index) is None else segment.stages[segment.reader(index) or 0].delay - stage.delay + 1
+        for index, stage in enumerate(segment.stages)
+    )
+    return slots * pitch <= chip.sram.activations.capacity_bytes // 2
 
 
-def _products_cycles(stage: Stage, chip: Chip) -> list[int]:
-    return [-(-p.rows // chip.mac.rows) * -(-p.columns // chip.mac.columns) for p in stage.products]
+@dataclass(frozen=True)
+class _StageCost:
+    """A stage's cycles in a wave, and when its weights are there."""
+
+    recurrent: int
+    products: int
+    vector: int
+    stream: float
+    chain: int
+    ready: float
 
 
-def _streamed_bytes(stage: Stage, blocks: Sequence[int], chip: Chip) -> int:
-    return sum(
-        whole_tiles(p.rows, chip.mac.rows) * p.columns for p, block in zip(stage.products, blocks, strict=True) if block
+class _Costs:
+    def __init__(self, chip: Chip, plan: Plan, blocks: Sequential[int]) -> None:
+        remaining = iter(blocks)
+        arrival = float(chip.dram.read_latency_cycles)
+        self.stages: list[_StageCost] = []
+        for segment in plan.segments:
+            for stage in segment.stages:
+                own = [next(remaining) for _ in stage.products]
+                arrival += _resident_bytes(stage, own, chip) / chip.dram.bytes_per_cycle
+                self.stages.append(_stage_cost(stage, own, arrival, chip))
+        self.loaded = arrival
+
+    def finish(self, segment: Segment, layer: int, begin: float) -> float:
+        """Estimated cycle in which a segment ends that begins in cycle `begin`; `layer` is its first stage."""
+        costs = self.stages[layer : layer + len(segment.stages)]
+        spans = [stage.waves(stage.first, stage.last) for stage in segment.stages]
+        time = begin
+        for start, end in pairwise(sorted({0, *(edge for span in spans for edge in span)})):
+            active = [cost for cost, (first, last) in zip(costs, spans, strict=True) if first <= start < last]
+            time = max([time, *(cost.ready for cost, span in zip(costs, spans, strict=True) if span[0] == start)])
+            time += (end - start) * wave_cycles(active)
+        return time
+
+
+def wave_cycles(costs: Sequential[_StageCost]) -> float:
+    """Estimated cycles of a wave in which these stages work."""
+    if not costs:
+        return 0.0
+    chain = max(cost.chain for cost in costs) + sum(cost.recurrent for cost in costs)
+    return max(
+        chain,
+        sum(cost.products for cost in costs),
+        sum(cost.vector for cost in costs),
+        sum(cost.stream for cost in costs),
     )
 
 
-def _wave_cycles(stages: Sequence[tuple[Stage, Sequence[int]]], chip: Chip) -> float:
-    """Estimated cycles of a wave in which these stages work."""
-    if not stages:
-        return 0.0
-    products = [_products_cycles(stage, chip) for stage, _ in stages]
-    vector = sum(_VECTOR_INSTRUCTIONS * -(-stage.outputs // chip.vector.lanes) for stage, _ in stages)
-    stream = sum(_streamed_bytes(stage, blocks, chip) for stage, blocks in stages) / chip.dram.bytes_per_cycle
+def _stage_cost(stage: Stage, blocks: Sequential[int], ready: float, chip: Chip) -> _StageCost:
+    beats = [-(-one.rows // chip.mac.rows) * -(-one.columns // chip.mac.columns) for one in stage.products]
+    streamed = sum(
+        whole_tiles(one.rows, chip.mac.rows) * one.columns
+        for one, block in zip(stage.products, blocks, strict=True)
+        if block
+    )
     hop = chip.chaining.hop_cycles if chip.chaining.enabled else chip.sequencer.semaphore_cycles
-    chain = chip.mac.latency_cycles + hop + _VECTOR_HOPS * (chip.vector.latency_cycles + hop)
-    # Input products run ahead in the shadow of the chain; the recurrent ones stand before it.
-    recurrent = sum(cycles[-1] for cycles in products)
-    return max(chain + recurrent, sum(map(sum, products)), vector, stream)
+    passes = max(1, len(stage.products) - 1)
+    chain = passes * (chip.mac.latency_cycles + hop) + stage.cell.hops * (chip.vector.latency_cycles + hop)
+    return _StageCost(
+        recurrent=sum(beats[1:]) if stage.cell.is_recurrent else beats[0],
+        products=sum(beats),
+        vector=len(stage.cell.steps) * -(-stage.outputs // chip.vector.lanes),
+        stream=streamed / chip.dram.bytes_per_cycle,
+        chain=chain,
+        ready=ready,
+    )
 
 
-def _resident_bytes(stage: Stage, blocks: Sequence[int], chip: Chip) -> int:
+def _resident_bytes(stage: Stage, blocks: Sequential[int], chip: Chip) -> int:
     weights = sum(
-        whole_tiles(p.rows, chip.mac.rows) * p.columns
-        for p, block in zip(stage.products, blocks, strict=True)
+        whole_tiles(one.rows, chip.mac.rows) * one.columns
+        for one, block in zip(stage.products, blocks, strict=True)
         if not block
     )
     return weights + sum(4 * product.rows for product in stage.products)
 
 
-def _by_stage(pipeline: Pipeline, blocks: Sequence[int]) -> list[tuple[Stage, Sequence[int]]]:
-    result, at = [], 0
-    for stage in pipeline.stages:
-        result.append((stage, blocks[at : at + len(stage.products)]))
-        at += len(stage.products)
-    return result
-
-
-def _estimate(pipeline: Pipeline, blocks: Sequence[int], chip: Chip) -> float:
-    """Estimated cycles of the whole program, from the weights' arrival and the waves' lengths."""
-    stages = _by_stage(pipeline, blocks)
-    starts = [stage.first + stage.delay for stage, _ in stages]
-    ends = [stage.last + stage.delay for stage, _ in stages]
-    ready, arrival = [], float(chip.dram.read_latency_cycles)
-    for stage, stage_blocks in stages:
-        arrival += _resident_bytes(stage, stage_blocks, chip) / chip.dram.bytes_per_cycle
-        ready.append(arrival)
-    time = 0.0
-    marks = sorted({0, *starts, *ends})
-    for begin, end in itertools.pairwise(marks):
-        active = [one for one, first, last in zip(stages, starts, ends, strict=True) if first <= begin < last]
-        time = max([time, *(r for r, first in zip(ready, starts, strict=True) if first == begin)])
-        time += (end - begin) * _wave_cycles(active, chip)
-    return time
-
-
-def _input_slots(pipeline: Pipeline, blocks: Sequence[int], chip: Chip) -> int:
-    """Steps of the input on the chip: those used while weights still occupy the load queue, and a latency's worth."""
-    stages = _by_stage(pipeline, blocks)
-    shortest = _wave_cycles(stages[:1], chip)
-    loading = sum(_resident_bytes(stage, part, chip) for stage, part in stages) / chip.dram.bytes_per_cycle
+def _input_slots(stage: Stage, costs: _Costs, first_segment: bool, chip: Chip) -> int:
+    """Steps of a sequence on the chip: a latency's worth, and those used while weights still occupy the load queue."""
+    sequence = stage.source
+    if not isinstance(sequence, Sequence):
+        return 0
+    shortest = wave_cycles([_stage_cost(stage, [0] * len(stage.products), 0.0, chip)])
+    loading = costs.loaded if first_segment else 0.0
     slots = int((loading + 2 * chip.dram.read_latency_cycles) / shortest) + 3
-    first = pipeline.stages[0].layer
-    pitch = align(first.x.features, chip.sram.activations.word_bytes)
-    room = chip.sram.activations.capacity_bytes // 4 // pitch
-    return max(1, min(slots, room, pipeline.steps))
-
-
-def describe(pipeline: Pipeline) -> str:
-    """The schedule in a few words, for the program file."""
-    lags = [b.delay - a.delay for a, b in zip(pipeline.stages, pipeline.stages[1:], strict=False)]
-    recurrent = [lag for lag, stage in zip(lags, pipeline.stages[1:], strict=True) if isinstance(stage.layer, QLstm)]
-    if not recurrent:
-        return "stepwise"
-    if recurrent[0] >= pipeline.steps:
-        return "stepwise, layer after layer"
-    return f"wavefront, {recurrent[0]} step{'s' if recurrent[0] > 1 else ''} between layers"
+    pitch = align(sequence.row_bytes, chip.sram.activations.word_bytes)
+    room = chip.sram.activations.capacity_bytes // 8 // pitch
+    return max(1, min(slots, room, stage.steps))

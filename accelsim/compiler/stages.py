@@ -3,8 +3,8 @@
 A stage is a layer, or one direction of one. It handles the steps of its sequence in order, from the first to the last
 or, reversed, from the last to the first; p counts them as it handles them. Stages that feed each other in the same
 order form a chain, and all chains that can run side by side a segment: one loop over waves, in which a stage handles
-step p in wave p + delay. Where the order turns, or where several layers meet, the sequence is stored in DRAM and read by
-a later segment.
+step p in wave p + delay. Where the order turns, or where several layers meet, the sequence is stored in DRAM and read
+by a later segment.
 
 Selecting a time step is no stage: it narrows the steps for which others run.
 """
@@ -261,7 +261,9 @@ class _Planner:
         else:
             step = self.meaning[layer.x.name][1]
             if step is not None and not isinstance(layer, QLinear):
-                raise InputError(self.graph.name, f"layer {layer.name}", "recurrent, after a selected step", "a sequence")
+                raise InputError(
+                    self.graph.name, f"layer {layer.name}", "recurrent, after a selected step", "a sequence"
+                )
             self.meaning[layer.y.name] = layer.y.name, step
 
     def _base(self, name: str) -> str:

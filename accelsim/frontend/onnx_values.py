@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.graph.model import Tensor
+from accelsim.graph.model import FloatArray, Tensor
 
 Array = NDArray[Any]
 
@@ -156,6 +156,17 @@ class Activation:
         """The dimensions of a layout with one named axis (or None: size 1) a dimension."""
         return tuple((axis,) if axis is not None and self.size_of(axis) > 1 else () for axis in axes)
 
+    def chosen(self, axis: Axis, indices: range) -> Activation:
+        """The parts at some indices of one of `PART_AXES`, under the same layout."""
+        count = self.directions
+        layers = [self.parts[start : start + count] for start in range(0, len(self.parts), count)]
+        if axis is Axis.LAYER:
+            layers = [layers[index] for index in indices]
+        else:
+            layers, count = [tuple(layer[index] for index in indices) for layer in layers], len(indices)
+        parts = tuple(part for layer in layers for part in layer)
+        return replace(self, parts=parts, directions=count).with_dimensions(self.dimensions)
+
     def feature_block(self) -> Dimension:
         """The axes of all features of all parts, where they are merged into one dimension."""
         return tuple(axis for axis in (*PART_AXES, Axis.FEATURE) if self.size_of(axis) > 1)
@@ -252,6 +263,47 @@ def axes_of(node: Node, inputs: Inputs, index: int = 1) -> list[int] | None:
     if attribute is not None:
         return [int(axis) for axis in attribute]
     return integers(inputs, index, "axes")
+
+
+def is_absent(inputs: Inputs, index: int) -> bool:
+    """Whether an optional input is left out."""
+    return index >= len(inputs) or inputs[index] is None
+
+
+def activation_input(inputs: Inputs, index: int, what: str) -> Activation:
+    """The input at `index`.
+
+    Raises
+    ------
+    RefusedError
+        If it is no activation.
+    """
+    value = None if is_absent(inputs, index) else inputs[index]
+    if not isinstance(value, Activation):
+        raise RefusedError(f"{what} is a constant")
+    return value
+
+
+def weights_input(inputs: Inputs, index: int, what: str) -> FloatArray:
+    """The constant at `index` as weights: float32, finite and not empty.
+
+    Raises
+    ------
+    RefusedError
+        If it is anything else.
+    """
+    value = None if is_absent(inputs, index) else inputs[index]
+    if not isinstance(value, Constant):
+        raise RefusedError(f"{what} is no constant")
+    array: Array = value.array
+    label = f"{what} ({value.name})"
+    if array.dtype != np.float32:
+        raise RefusedError(f"{label} is {array.dtype}; float32 is supported")
+    if array.size == 0:
+        raise RefusedError(f"{label} is empty, of shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise RefusedError(f"{label} holds NaN or infinity")
+    return array
 
 
 Handler = Callable[[Node, list[Value | None]], list[Value]]
