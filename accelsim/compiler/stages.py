@@ -238,6 +238,7 @@ class _Planner:
             graph.input.name: (graph.input.name, None if len(graph.input.shape) == 2 else 0)
         }
         self.uses: dict[str, list[_Use]] = {}
+        self.joined: dict[str, QConcat] = {}
         self.sequences: dict[str, Sequence] = {}
         self.level: dict[str, int] = {}
 
@@ -258,6 +259,7 @@ class _Planner:
             if len(steps) > 1:
                 raise InputError(self.graph.name, f"layer {layer.name}", "joins sequences and single steps", "one kind")
             self.meaning[layer.y.name] = layer.y.name, None if steps == {True} else 0
+            self.joined[layer.y.name] = layer
         else:
             step = self.meaning[layer.x.name][1]
             if step is not None and not isinstance(layer, QLinear):
@@ -284,12 +286,10 @@ class _Planner:
         first, last = min(use.first for use in uses), max(use.last for use in uses)
         if isinstance(layer, QConcat):
             column = 0
-            for part in layer.parts:
-                base, begin, end = self._target(part.name)
-                if self.meaning[part.name][1] is None:
-                    begin, end = first, last
+            for base, step, features in self._pieces(layer, None):
+                begin, end = (first, last) if step is None else (step, step + 1)
                 self.uses.setdefault(base, []).append(_Use(begin, end, layer, column))
-                column += part.features
+                column += features
             return
         base, begin, end = self._target(layer.x.name)
         if self.meaning[layer.x.name][1] is None:
@@ -298,6 +298,21 @@ class _Planner:
                 # The state runs through every step before.
                 begin, end = (first, self.steps) if layer.reverse else (0, last)
         self.uses.setdefault(base, []).append(_Use(begin, end, layer))
+
+    def _pieces(self, layer: QConcat, selected: int | None) -> list[tuple[str, int | None, int]]:
+        """(tensor, step, features) of all that is joined, through joined parts too; `selected` is a step of the whole."""
+        pieces = []
+        for part in layer.parts:
+            base, step = self.meaning[part.name]
+            step = selected if step is None else step
+            if base == self.graph.input.name:
+                raise InputError(self.graph.name, f"layer {layer.name}", "joins the input itself", "results of layers")
+            inner = self.joined.get(base)
+            if inner is not None:
+                pieces += self._pieces(inner, step)
+            else:
+                pieces.append((base, step, part.features))
+        return pieces
 
     def _sequence(self, name: str, row_bytes: int) -> Sequence:
         if name not in self.sequences:
@@ -320,7 +335,7 @@ class _Planner:
                 continue
             if isinstance(layer, QConcat):
                 self._sequence(layer.y.name, layer.y.features)
-                self.level[layer.y.name] = max(self.level[self._base(part.name)] for part in layer.parts)
+                self.level[layer.y.name] = max(self.level[base] for base, _, _ in self._pieces(layer, None))
                 continue
             base = self._base(layer.x.name)
             fed_by = places.get(base)

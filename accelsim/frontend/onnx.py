@@ -1,9 +1,9 @@
-"""ONNX models of stacked LSTM and fully connected layers, as PyTorch's two exporters write them.
+"""ONNX models of stacked recurrent and fully connected layers, as PyTorch's two exporters write them.
 
 The nodes that the output depends on are read in order. A node of constants is folded; one that moves axes changes a
-layout (`onnx_glue`); one that computes becomes a layer (`onnx_layers`); any other is refused by operator, node and
-reason. A batch axis of any size is read twice, at two unlikely sizes, and has to give one graph: no number of the
-graph then comes from the batch size.
+layout (`onnx_glue`); one that computes becomes a layer (`onnx_recurrent`, `onnx_linear`); any other is refused by
+operator, node and reason. A batch axis of any size is read twice, at two unlikely sizes, and has to give one graph:
+no number of the graph then comes from the batch size.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from accelsim.frontend.onnx_file import main_input, node_of, open_model, single_
 from accelsim.frontend.onnx_fold import FOLDED_OPERATORS, fold
 from accelsim.frontend.onnx_glue import Glue
 from accelsim.frontend.onnx_layers import LayerBuilder
+from accelsim.frontend.onnx_linear import LinearReader
+from accelsim.frontend.onnx_recurrent import RECURRENT_OPERATORS, RecurrentReader
 from accelsim.frontend.onnx_values import (
     Activation,
     Axis,
@@ -36,7 +38,7 @@ from accelsim.graph.model import Graph, Tensor
 _ANY_BATCH = (1009, 1013)
 """Sizes that stand for a batch of any size; primes, as no product of other sizes is. Both must give the same graph."""
 _UNKNOWN_TIME = 1291
-"""Size of a time axis not known yet; the model is refused once an LSTM has shown which axis it is."""
+"""Size of a time axis not known yet; the model is refused once a recurrent layer has shown which axis it is."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class _Reading:
 
 
 def load_onnx(path: str | Path, *, timesteps: int | None = None) -> Graph:
-    """Read an ONNX model of stacked LSTM layers and fully connected layers.
+    """Read an ONNX model of stacked recurrent layers and fully connected layers.
 
     Parameters
     ----------
@@ -89,12 +91,12 @@ class _Model:
         self.name = graph_proto.name or Path(path).stem
         self.output = single_output(path, graph_proto)
         self.nodes = list(_live_nodes(path, graph_proto, self.output))
-        self.recurrent = any(node.operator == "LSTM" for node in self.nodes)
+        self.recurrent = any(node.operator in RECURRENT_OPERATORS for node in self.nodes)
         self.constants = {item.name: Constant(tensor_array(path, item), item.name) for item in graph_proto.initializer}
         self.input = main_input(path, graph_proto, {name for node in self.nodes for name in _reads(path, node)})
 
     def read(self, timesteps: int | None, any_batch: int) -> Graph:
-        """The graph, under the first reading of the input's axes that suits its first LSTM."""
+        """The graph, under the first reading of the input's axes that suits its first recurrent layer."""
         refusals: list[UnsupportedOperatorError] = []
         for reading in self._readings(timesteps, any_batch):
             reader = _Reader(self, reading, timesteps)
@@ -110,12 +112,12 @@ class _Model:
         raise InputError(self.path, f"input {self.input.name!r}", rank, "rank 3, or 2 without a batch or a time axis")
 
     def _readings(self, timesteps: int | None, any_batch: int) -> Iterator[_Reading]:
-        """What the input's axes may be, likeliest first; an LSTM that does not fit one leads to the next."""
+        """What the input's axes may be, likeliest first; a recurrent layer that does not fit one leads to the next."""
         batch, time, feature = Axis.BATCH, Axis.TIME, Axis.FEATURE
         orders: dict[tuple[int, bool], list[tuple[Axis, ...]]] = {
             (3, True): [(batch, time, feature), (time, batch, feature)],
             (3, False): [(batch, time, feature)],
-            # A batch axis beside an LSTM: the model adds a time axis of one step.
+            # A batch axis beside a recurrent layer: the model adds a time axis of one step.
             (2, True): [(time, feature), (batch, feature)],
             (2, False): [(batch, feature)],
         }
@@ -170,9 +172,15 @@ class _Reader:
         self._reading = reading
         self._timesteps = timesteps
         self.confirmed = False
-        self._builder = LayerBuilder(self._confirm_time)
-        glue = Glue(self._builder.select_step)
-        self._handlers: dict[str, Handler] = {**glue.handlers, **self._builder.handlers}
+        self._builder = LayerBuilder()
+        readers = (
+            Glue(self._builder),
+            LinearReader(self._builder),
+            RecurrentReader(self._builder, self._confirm_time),
+        )
+        self._handlers: dict[str, Handler] = {
+            operator: handler for reader in readers for operator, handler in reader.handlers.items()
+        }
         self._values: dict[str, Value] = dict(model.constants)
         self._producers: dict[str, Node] = {}
 
@@ -256,7 +264,13 @@ class _Reader:
         value = self._values.get(name)
         field = f"output {name!r}"
         if not isinstance(value, Activation):
-            raise InputError(self._path, field, "is no result of a layer", "an LSTM or Linear layer's result")
+            raise InputError(self._path, field, "is no result of a layer", "a recurrent or Linear layer's result")
+        if value.backward:
+            raise InputError(self._path, field, "runs from the last time step to the first", "the order of time")
+        try:
+            value = self._builder.joined(value)
+        except RefusedError as error:
+            raise InputError(self._path, field, error.reason) from error
         if value.tensor.features > 1 and value.dimensions[-1:] != ((Axis.FEATURE,),):
             raise InputError(self._path, field, f"has axes {value.describe()}", "the features last")
         frame_rank = value.rank - (Axis.BATCH in self._reading.axes)

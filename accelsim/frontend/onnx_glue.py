@@ -1,4 +1,4 @@
-"""Operators that only move axes: each maps the layout of an activation to another, or refuses.
+"""Operators that only move axes or take parts: each maps an activation to another, or refuses.
 
 Source: the operators' specifications in the ONNX repository, `docs/Operators.md`.
 """
@@ -6,19 +6,22 @@ Source: the operators' specifications in the ONNX repository, `docs/Operators.md
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from accelsim.frontend.onnx_fold import reshape_target, shape_of, slices, split_sizes
 from accelsim.frontend.onnx_values import (
+    PART_AXES,
     Activation,
     Axis,
     Constant,
+    Dimension,
     Handler,
     Node,
     RefusedError,
-    Stack,
     Value,
     axes_of,
     constant_input,
@@ -33,8 +36,14 @@ _FLOAT32 = 1
 """ONNX `TensorProto.FLOAT`."""
 
 
-SelectStepMaker = Callable[[Tensor, int, str], Tensor]
-"""Adds the layer that takes one time step of a sequence, under a name close to the one given; gives its output."""
+class LayerMaker(Protocol):
+    """What makes the layers that taking and joining parts of sequences comes down to."""
+
+    def select_step(self, x: Tensor, step: int, name: str) -> Tensor:
+        """Add the layer that takes one time step of `x`, under a name close to the one given; gives its output."""
+
+    def concat(self, parts: Sequence[Tensor]) -> Tensor:
+        """Add the layer that lays tensors side by side along their features; gives its output."""
 
 
 class Glue:
@@ -42,11 +51,11 @@ class Glue:
 
     Parameters
     ----------
-    select_step : SelectStepMaker
+    maker : LayerMaker
     """
 
-    def __init__(self, select_step: SelectStepMaker) -> None:
-        self._select_step = select_step
+    def __init__(self, maker: LayerMaker) -> None:
+        self._maker = maker
         self.handlers: Mapping[str, Handler] = {
             "Cast": self.cast,
             "Concat": self.concat,
@@ -66,7 +75,7 @@ class Glue:
 
     def identity(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """The value itself."""
-        return [_movable(inputs)]
+        return [_activation(inputs)]
 
     def cast(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """Nothing, to float32, which the model computes in."""
@@ -83,8 +92,7 @@ class Glue:
 
     def shape(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """The ONNX shape, with the batch axis at the size it is read with."""
-        value = _movable(inputs)
-        return [Constant(shape_of(node, [_size(value, axis) for axis in range(_rank(value))]))]
+        return [Constant(shape_of(node, _activation(inputs).shape))]
 
     def size(self, node: Node, inputs: list[Value | None]) -> list[Value]:
         """The number of elements."""
@@ -140,102 +148,123 @@ class Glue:
         return [regroup(value, (math.prod(value.shape[:cut]), math.prod(value.shape[cut:])))]
 
     def concat(self, node: Node, inputs: list[Value | None]) -> list[Value]:
-        """Values of size 1 on the axis, gathered until one of them is taken out again."""
-        parts: list[Activation] = []
-        for value in inputs:
-            if not isinstance(value, Activation):
-                raise RefusedError("only activations of equal layout can be concatenated")
-            axis = normalized_axis(node.attributes["axis"], value.rank)
-            if value.dimensions[axis] or (parts and value.shape != parts[0].shape):
+        """Layers or directions on an axis of their own, or side by side along the features."""
+        values = [value for value in inputs if isinstance(value, Activation)]
+        if len(values) != len(inputs):
+            raise RefusedError("a constant is concatenated to activations")
+        axis = normalized_axis(node.attributes["axis"], values[0].rank)
+        found = [_without(value.dimensions, axis) for value in values]
+        if any(layout != found[0] for layout in found) or len({value.backward for value in values}) > 1:
+            raise RefusedError(f"concatenation of {' and '.join(value.describe() for value in values)}")
+        stacked = _stacked(values, axis)
+        if stacked is not None:
+            return [stacked]
+        for value in values:
+            if value.dimensions[axis] != value.feature_block():
                 raise RefusedError(f"concatenation along dimension {axis} of {value.describe()}")
-            parts.append(value)
-        return [Stack(tuple(parts), axis)]
+        y = self._maker.concat([part for value in values for part in value.parts])
+        dimensions = list(values[0].dimensions)
+        dimensions[axis] = (Axis.FEATURE,)
+        return [replace(values[0], parts=(y,), directions=1).with_dimensions(dimensions)]
 
     def gather(self, node: Node, inputs: list[Value | None]) -> list[Value]:
-        """One time step, one part of a stack, or an axis of size 1 dropped."""
-        data = _movable(inputs)
+        """One time step, one direction or layer, or an axis of size 1 dropped."""
+        data = _activation(inputs)
         indices = constant_input(inputs, 1, "the index")
         if indices is None or indices.size != 1 or indices.ndim > 1 or indices.dtype.kind != "i":
             raise RefusedError("an index that is not one integer")
-        axis = normalized_axis(node.attribute("axis", 0), _rank(data))
-        taken = self._take(node, data, axis, int(indices.reshape(())))
+        axis = normalized_axis(node.attribute("axis", 0), data.rank)
+        size, index = data.shape[axis], int(indices.reshape(()))
+        if not -size <= index < size:
+            raise RefusedError(f"index {index} of dimension {axis}, whose size is {size}")
+        taken = self._window(node, data, axis, range(size)[index : index + 1 or None])
         if indices.ndim == 1:
             return [taken]
         return [taken.with_dimensions(taken.dimensions[:axis] + taken.dimensions[axis + 1 :])]
 
     def slice(self, node: Node, inputs: list[Value | None]) -> list[Value]:
-        """All of each axis, or one time step, or one part of a stack."""
-        data = _movable(inputs)
+        """All of each axis, in order or, of the time axis, backward; one time step; directions or layers."""
+        data = _activation(inputs)
         starts, ends = integers(inputs, 1, "starts"), integers(inputs, 2, "ends")
         if starts is None or ends is None:
             raise RefusedError("starts or ends is missing")
         axes, steps = integers(inputs, 3, "axes"), integers(inputs, 4, "steps")
-        chosen = normalized_axes(list(range(len(starts))) if axes is None else axes, _rank(data))
+        chosen = normalized_axes(list(range(len(starts))) if axes is None else axes, data.rank)
         by_axis = slices(starts, ends, chosen, [1] * len(starts) if steps is None else steps)
         for axis, window in by_axis.items():
-            data = self._window(node, data, axis, range(_size(data, axis))[window])
+            data = self._window(node, data, axis, range(data.shape[axis])[window])
         return [data]
 
     def split(self, node: Node, inputs: list[Value | None]) -> list[Value]:
-        """Single time steps or single parts of a stack; a part that is neither is refused."""
-        data = _movable(inputs)
-        axis = normalized_axis(node.attribute("axis", 0), _rank(data))
+        """Parts that `slice` could give."""
+        data = _activation(inputs)
+        axis = normalized_axis(node.attribute("axis", 0), data.rank)
         requested = node.attribute("split") or integers(inputs, 1, "split")
         outputs: list[Value] = []
         start = 0
-        for size in split_sizes(node, requested, _size(data, axis)):
+        for size in split_sizes(node, requested, data.shape[axis]):
             outputs.append(self._window(node, data, axis, range(start, start + size)))
             start += size
         return outputs
 
-    def _window(self, node: Node, data: Activation | Stack, axis: int, window: range) -> Activation | Stack:
-        """`data` restricted along one dimension to the indices of `window`."""
-        if window == range(_size(data, axis)):
+    def _window(self, node: Node, data: Activation, axis: int, window: range) -> Activation:
+        """`data` restricted along one dimension, which stays, to the indices of `window`."""
+        size = data.shape[axis]
+        if window == range(size):
             return data
-        if len(window) != 1:
-            raise RefusedError(
-                f"{len(window)} of {_size(data, axis)} indices of dimension {axis} are taken; one or all"
-            )
-        return self._take(node, data, axis, window[0])
+        if window == range(size)[::-1] and data.dimensions[axis] == (Axis.TIME,):
+            return replace(data, backward=not data.backward)
+        start, stop, whole = window.start, window.start + len(window), data
+        fits = len(window) == 1 or (len(window) > 1 and window.step == 1)
+        # From the outermost of the dimension's axes inward, to the one along which all indices are taken.
+        while fits and stop - start < data.shape[axis]:
+            dimension = data.dimensions[axis]
+            if dimension == (Axis.TIME,) and stop - start == 1:
+                return self._step(node, data, start)
+            inner = math.prod(map(data.size_of, dimension[1:]))
+            first, last = start // inner, -(-stop // inner)
+            fits = dimension[0] in PART_AXES and (last - first == 1 or start % inner == stop % inner == 0)
+            if fits:
+                data = data.chosen(dimension[0], range(first, last))
+                start, stop = start - first * inner, stop - first * inner
+        if not fits:
+            taken = f"{len(window)} of {size} indices of dimension {axis} of {whole.describe()} are taken"
+            raise RefusedError(f"{taken}; all are supported, a time step, and directions or layers")
+        return data
 
-    def _take(self, node: Node, data: Activation | Stack, axis: int, index: int) -> Activation:
-        """One index along one dimension, which stays with size 1."""
-        size = _size(data, axis)
-        if not -size <= index < size:
-            raise RefusedError(f"index {index} of dimension {axis}, whose size is {size}")
-        index %= size
-        if isinstance(data, Stack):
-            if axis != data.axis:
-                raise RefusedError("a part of each of several concatenated values is taken")
-            return data.parts[index]
-        dimension = data.dimensions[axis]
-        if not dimension:
-            return data
-        if dimension != (Axis.TIME,):
-            raise RefusedError(f"one index of dimension {axis} of {data.describe()} is taken; only of the time axis")
-        dimensions = [() if position == axis else other for position, other in enumerate(data.dimensions)]
-        return Activation(self._select_step(data.tensor, index, node.name), data.batch, tuple(dimensions))
+    def _step(self, node: Node, data: Activation, index: int) -> Activation:
+        """One time step; the time axis stays with size 1."""
+        step = data.size_of(Axis.TIME) - 1 - index if data.backward else index
+        parts = tuple(self._maker.select_step(part, step, node.name) for part in data.parts)
+        return replace(data, parts=parts, backward=False).with_dimensions(data.dimensions)
 
 
-def _movable(inputs: list[Value | None]) -> Activation | Stack:
+def _activation(inputs: list[Value | None]) -> Activation:
     value = inputs[0]
-    if not isinstance(value, Activation | Stack):
+    if not isinstance(value, Activation):
         raise RefusedError("its first input is a constant, another one is not")
     return value
 
 
-def _activation(inputs: list[Value | None]) -> Activation:
-    value = _movable(inputs)
-    if isinstance(value, Stack):
-        raise RefusedError("its input is a concatenation of several values")
-    return value
+def _without(dimensions: Sequence[Dimension], axis: int) -> list[Dimension]:
+    return [dimension for position, dimension in enumerate(dimensions) if position != axis]
 
 
-def _rank(data: Activation | Stack) -> int:
-    return data.rank if isinstance(data, Activation) else data.parts[0].rank
-
-
-def _size(data: Activation | Stack, axis: int) -> int:
-    if isinstance(data, Activation):
-        return data.shape[axis]
-    return len(data.parts) if axis == data.axis else data.parts[0].shape[axis]
+def _stacked(values: Sequence[Activation], axis: int) -> Activation | None:
+    """The values as layers on dimension `axis`, if that dimension of each has room for them."""
+    first = values[0]
+    inner: list[Dimension] = []
+    for value in values:
+        dimension = value.dimensions[axis]
+        if value.size_of(Axis.LAYER) > 1:
+            if dimension[:1] != (Axis.LAYER,):
+                return None
+            dimension = dimension[1:]
+        if value.parts[0].shape != first.parts[0].shape or value.directions != first.directions:
+            return None
+        inner.append(dimension)
+    if inner[0] not in ((), (Axis.DIRECTION,)) or any(dimension != inner[0] for dimension in inner):
+        return None
+    dimensions = list(first.dimensions)
+    dimensions[axis] = (Axis.LAYER, *inner[0])
+    return replace(first, parts=tuple(part for value in values for part in value.parts)).with_dimensions(dimensions)

@@ -121,7 +121,9 @@ class LayerBuilder:
             return self.select_step(whole, selections[0].step, selections[0].name)
         for part in parts:
             if not self._is_hidden_state(part):
-                raise RefusedError(f"{part.name!r} is concatenated along its features and is no recurrent layer's output")
+                raise RefusedError(
+                    f"{part.name!r} is concatenated along its features and is no recurrent layer's output"
+                )
             if part.shape[:-1] != parts[0].shape[:-1]:
                 raise RefusedError(f"{part.name!r} of shape {part.shape} is concatenated to one of {parts[0].shape}")
         first = self._layers[parts[0].name].name

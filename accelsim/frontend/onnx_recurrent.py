@@ -31,7 +31,7 @@ from accelsim.graph.model import FloatArray, Gate, Gru, GruGate, Lstm, Recurrent
 
 @dataclass(frozen=True)
 class _Cell:
-    """What an operator's inputs and attributes are, beside those that all three share.
+    """What tells an operator from the two others.
 
     Parameters
     ----------
@@ -39,19 +39,14 @@ class _Cell:
         Its weights have this many times the hidden size as rows.
     activations : tuple of str
         The default of one direction, in lower case: the only ones supported, but of an RNN.
-    further_inputs : tuple of str
-        Names of those after initial_h; a state, or peepholes "P".
-    attributes : frozenset of str
-        Names of those that only this operator has.
     """
 
     gates: int
     activations: tuple[str, ...]
-    further_inputs: tuple[str, ...] = ()
 
 
 _CELLS = {
-    "LSTM": _Cell(4, ("sigmoid", "tanh", "tanh"), ("initial_c", "P")),
+    "LSTM": _Cell(4, ("sigmoid", "tanh", "tanh")),
     "GRU": _Cell(3, ("sigmoid", "tanh")),
     "RNN": _Cell(1, ("tanh",)),
 }
@@ -63,7 +58,7 @@ _LSTM_ROWS = np.argsort((Gate.INPUT, Gate.OUTPUT, Gate.FORGET, Gate.CELL))
 """ONNX's position of each of our gates: "W[iofc]"."""
 _GRU_ROWS = np.argsort((GruGate.UPDATE, GruGate.RESET, GruGate.CANDIDATE))
 """The same of a GRU: "W[zrh]"."""
-_X, _W, _R, _B, _SEQUENCE_LENS, _INITIAL_H, _FURTHER = range(7)
+_X, _W, _R, _B, _SEQUENCE_LENS, _INITIAL_H, _INITIAL_C, _P = range(8)
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ class RecurrentReader:
         state = (x.batch, len(reverses), units) if batch_first else (len(reverses), x.batch, units)
         _check_zero_state(inputs, _INITIAL_H, "initial_h", state)
         if node.operator == "LSTM":
-            _check_zero_state(inputs, _FURTHER, "initial_c", state)
+            _check_zero_state(inputs, _INITIAL_C, "initial_c", state)
         activations = _activations(node, len(reverses))
         name, both = self._builder.node_name(node), len(reverses) > 1
         layers: list[Recurrent] = []
@@ -121,7 +116,9 @@ class RecurrentReader:
             self._builder.add(layer)
             layers.append(layer)
         states = Activation(tuple(layer.y for layer in layers), x.batch, (), len(layers), x.backward)
-        axes = (*order, Axis.DIRECTION, Axis.FEATURE) if batch_first else (Axis.TIME, Axis.DIRECTION, *order[1:], Axis.FEATURE)
+        axes = (Axis.TIME, Axis.DIRECTION, Axis.BATCH, Axis.FEATURE)
+        if batch_first:
+            axes = (Axis.BATCH, Axis.TIME, Axis.DIRECTION, Axis.FEATURE)
         outputs: list[Value] = [states.with_dimensions(states.expected(*axes))]
         if len(node.outputs) > 1 and node.outputs[1]:
             ends = tuple(self._last_state(layer) for layer in layers)
@@ -133,9 +130,7 @@ class RecurrentReader:
         return self._builder.select_step(layer.y, 0 if layer.reverse else layer.x.shape[0] - 1, f"{layer.name}.last")
 
 
-def _layer(
-    node: Node, name: str, x: Tensor, y: Tensor, weights: _Weights, activation: str, reverse: bool
-) -> Recurrent:
+def _layer(node: Node, name: str, x: Tensor, y: Tensor, weights: _Weights, activation: str, reverse: bool) -> Recurrent:
     """One direction as a layer of ours."""
     gates, units = _CELLS[node.operator].gates, y.features
     if node.operator == "RNN":
@@ -162,9 +157,7 @@ def _read_weights(node: Node, inputs: list[Value | None], directions: int, featu
     _check_shape("W", weights, (directions, rows, features))
     if node.attribute("hidden_size", units) != units:
         raise RefusedError(f"hidden_size is {node.attribute('hidden_size')}, R has {units} columns")
-    bias = (
-        np.zeros((directions, 2 * rows), np.float32) if is_absent(inputs, _B) else weights_input(inputs, _B, "B")
-    )
+    bias = np.zeros((directions, 2 * rows), np.float32) if is_absent(inputs, _B) else weights_input(inputs, _B, "B")
     _check_shape("B", bias, (directions, 2 * rows))
     return [_Weights(w, r, b[:rows], b[rows:]) for w, r, b in zip(weights, recurrent, bias, strict=True)]
 
@@ -213,7 +206,7 @@ def _check_form(node: Node, inputs: list[Value | None]) -> tuple[bool, ...]:
         raise RefusedError(f"direction is {direction}; {', '.join(_DIRECTIONS)} are supported")
     if not is_absent(inputs, _SEQUENCE_LENS):
         raise RefusedError("sequence_lens: every frame has the same length here")
-    if node.operator == "LSTM" and not is_absent(inputs, _FURTHER + 1):
+    if node.operator == "LSTM" and not is_absent(inputs, _P):
         raise RefusedError("peepholes (input P)")
     for name in ("activation_alpha", "activation_beta", "clip"):
         if name in node.attributes:

@@ -1,7 +1,8 @@
 """The bodies of the `accelsim` ONNX operators: our integer arithmetic spelled in standard ONNX operators.
 
 A reader that knows the operators reads the nodes; any other ONNX runtime runs these bodies. They hold no float
-operator but the fully connected layer's float64 scale, which is that layer's definition.
+operator but the fully connected layer's float64 scale, which is that layer's definition. The cells of recurrent
+layers are in `onnx_recurrent`, what a node of each operator holds in `onnx_signatures`.
 
 How the integer primitives are spelled, since ONNX has neither an arithmetic shift nor a floor division:
 
@@ -20,23 +21,17 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from accelsim.quant.onnx_recurrent import RECURRENT_BODIES
+
 if TYPE_CHECKING:
     from onnx import FunctionProto
 
 DOMAIN = "accelsim"
-DOMAIN_VERSION = 1
+DOMAIN_VERSION = 2
 """Of the operators below: a change of a body or of a signature is another version."""
 OPSET_VERSION = 17
 IR_VERSION = 8
 """The first with model-local functions."""
-
-LSTM, LINEAR, SELECT_STEP = "Lstm", "Linear", "SelectStep"
-
-LSTM_CONSTANTS = ("input_weights", "recurrent_weights", "input_bias", "recurrent_bias")
-LSTM_TABLES = ("sigmoid_table", "gate_tanh_table", "cell_tanh_table")
-LSTM_INTEGERS = ("cell_clip", "cell_scale_log2", "hidden_zero_point", "initial_hidden")
-LINEAR_CONSTANTS = ("weights", "bias", "output_scale")
-"""Operands after x, and attributes, that bear the name of the layer's own field."""
 
 _POWER_OF_TWO = """
 PowerOfTwo (exponent) => (power) {
@@ -92,127 +87,11 @@ MatrixProduct (x, columns_by_rows) => (accumulator) {
 }
 """
 
-# The sequence is int8[N, T, inputs]; time goes first for Scan, as not every runtime scans another axis. Gates are
-# axis 2 of the input products and axis 1 within a step, in the order input, forget, cell, output. `y_scale` and
-# `y_zero_point` describe y to whoever dequantizes it; no node reads them.
-_LSTM = """
-Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_point, initial_hidden,
-      input_multipliers, input_shifts, recurrent_multipliers, recurrent_shifts, y_scale, y_zero_point>
-    (x, input_weights, recurrent_weights, input_bias, recurrent_bias, sigmoid_table, gate_tanh_table,
-     cell_tanh_table) => (y) {
-    zero = Constant <value_int: int = 0> ()
-    clip = Constant <value_int: int = @cell_clip> ()
-    cell_log2 = Constant <value_int: int = @cell_scale_log2> ()
-    hidden_m = Constant <value_int: int = @hidden_multiplier> ()
-    hidden_s = Constant <value_int: int = @hidden_shift> ()
-    hidden_zero = Constant <value_int: int = @hidden_zero_point> ()
-    initial_byte = Constant <value_int: int = @initial_hidden> ()
-    input_m = Constant <value_ints: ints = @input_multipliers> ()
-    input_s = Constant <value_ints: ints = @input_shifts> ()
-    recurrent_m = Constant <value_ints: ints = @recurrent_multipliers> ()
-    recurrent_s = Constant <value_ints: ints = @recurrent_shifts> ()
-
-    per_gate = Constant <value_ints: ints = [4, 1]> ()
-    input_multiplier = Reshape (input_m, per_gate)
-    recurrent_multiplier = Reshape (recurrent_m, per_gate)
-    input_shift = Reshape (input_s, per_gate)
-    recurrent_shift = Reshape (recurrent_s, per_gate)
-    input_left, input_right = accelsim.ShiftFactors (input_shift)
-    recurrent_left, recurrent_right = accelsim.ShiftFactors (recurrent_shift)
-    hidden_left, hidden_right = accelsim.ShiftFactors (hidden_s)
-
-    thirty = Constant <value_int: int = 30> ()
-    product_shift = Add (thirty, cell_log2)
-    input_divisor = accelsim.PowerOfTwo (product_shift)
-    forget_divisor = Constant <value_int: int = 32768> ()
-
-    no_clip = Equal (clip, zero)
-    beyond = Constant <value_int: int = 32768> ()
-    bound = Where (no_clip, beyond, clip)
-    lower_bound = Neg (bound)
-    int16_min = Constant <value_int: int = -32768> ()
-    int16_max = Constant <value_int: int = 32767> ()
-    int8_min = Constant <value_int: int = -128> ()
-    int8_max = Constant <value_int: int = 127> ()
-    input_gate = Constant <value_int: int = 0> ()
-    forget_gate = Constant <value_int: int = 1> ()
-    cell_gate = Constant <value_int: int = 2> ()
-    output_gate = Constant <value_int: int = 3> ()
-
-    input_matrix = accelsim.GateMatrix (input_weights)
-    recurrent_matrix = accelsim.GateMatrix (recurrent_weights)
-
-    time_major = Transpose <perm = [1, 0, 2]> (x)
-    input_sums = accelsim.MatrixProduct (time_major, input_matrix)
-    split_sequence = Constant <value_ints: ints = [0, 0, 4, -1]> ()
-    split_step = Constant <value_ints: ints = [0, 4, -1]> ()
-    input_gates = Reshape (input_sums, split_sequence)
-    input_biased = Add (input_gates, input_bias)
-    input_wide = Cast <to = 7> (input_biased)
-    input_scaled = accelsim.MultiplyByQuantizedMultiplier (input_wide, input_multiplier, input_left, input_right)
-    input_clamped = Clip (input_scaled, int16_min, int16_max)
-    from_input = Cast <to = 5> (input_clamped)
-
-    input_shape = Shape (x)
-    first = Constant <value_ints: ints = [0]> ()
-    last = Constant <value_ints: ints = [-1]> ()
-    frames = Gather (input_shape, first)
-    weights_shape = Shape (recurrent_weights)
-    units = Gather (weights_shape, last)
-    state_shape = Concat <axis = 0> (frames, units)
-    initial_wide = Expand (initial_byte, state_shape)
-    initial_state = Cast <to = 3> (initial_wide)
-    initial_cell = Expand (zero, state_shape)
-
-    last_hidden, last_cell, time_major_y = Scan <num_scan_inputs = 1,
-        body = step (int8[?, ?] hidden, int64[?, ?] cell, int16[?, 4, ?] step_input)
-            => (int8[?, ?] next_hidden, int64[?, ?] next_cell, int8[?, ?] step_output) {
-            recurrent_sums = accelsim.MatrixProduct (hidden, recurrent_matrix)
-            recurrent_gates = Reshape (recurrent_sums, split_step)
-            recurrent_biased = Add (recurrent_gates, recurrent_bias)
-            recurrent_wide = Cast <to = 7> (recurrent_biased)
-            from_hidden = accelsim.MultiplyByQuantizedMultiplier (
-                recurrent_wide, recurrent_multiplier, recurrent_left, recurrent_right)
-            step_input_wide = Cast <to = 7> (step_input)
-            unclamped = Add (step_input_wide, from_hidden)
-            gates = Clip (unclamped, int16_min, int16_max)
-
-            gate_index = Sub (gates, int16_min)
-            input_index = Gather <axis = 1> (gate_index, input_gate)
-            forget_index = Gather <axis = 1> (gate_index, forget_gate)
-            cell_index = Gather <axis = 1> (gate_index, cell_gate)
-            output_index = Gather <axis = 1> (gate_index, output_gate)
-            input_value = accelsim.LookUp (sigmoid_table, input_index)
-            forget_value = accelsim.LookUp (sigmoid_table, forget_index)
-            candidate = accelsim.LookUp (gate_tanh_table, cell_index)
-            output_value = accelsim.LookUp (sigmoid_table, output_index)
-
-            forget_product = Mul (forget_value, cell)
-            kept = accelsim.RoundingDivide (forget_product, forget_divisor)
-            input_product = Mul (input_value, candidate)
-            added = accelsim.RoundingDivide (input_product, input_divisor)
-            cell_sum = Add (kept, added)
-            cell_clamped = Clip (cell_sum, int16_min, int16_max)
-            next_cell = Clip (cell_clamped, lower_bound, bound)
-
-            state_index = Sub (next_cell, int16_min)
-            cell_tanh = accelsim.LookUp (cell_tanh_table, state_index)
-            hidden_product = Mul (output_value, cell_tanh)
-            hidden_scaled = accelsim.MultiplyByQuantizedMultiplier (hidden_product, hidden_m, hidden_left, hidden_right)
-            hidden_shifted = Add (hidden_scaled, hidden_zero)
-            hidden_clamped = Clip (hidden_shifted, int8_min, int8_max)
-            next_hidden = Cast <to = 3> (hidden_clamped)
-            step_output = Identity (next_hidden)
-        }> (initial_state, initial_cell, from_input)
-    y = Transpose <perm = [1, 0, 2]> (time_major_y)
-}
-"""
-
-# int8[4, units, columns] to uint8[columns, 4 * units].
+# int8[..., units, columns] to uint8[columns, rows]: all gates side by side.
 _GATE_MATRIX = """
 GateMatrix (weights) => (matrix) {
     weights_shape = Shape (weights)
-    last = Constant <value_ints: ints = [2]> ()
+    last = Constant <value_ints: ints = [-1]> ()
     columns = Gather (weights_shape, last)
     rest = Constant <value_ints: ints = [-1]> ()
     rows_shape = Concat <axis = 0> (rest, columns)
@@ -281,7 +160,7 @@ SelectStep <step> (x) => (y) {
 """
 
 # Each after those it uses: a runtime may take them one at a time.
-_BODIES = (
+BODIES = (
     _POWER_OF_TWO,
     _SHIFT_FACTORS,
     _ROUNDING_DIVIDE,
@@ -290,10 +169,11 @@ _BODIES = (
     _GATE_MATRIX,
     _MATRIX_PRODUCT,
     _LOOK_UP,
-    _LSTM,
+    *RECURRENT_BODIES,
     _LINEAR,
     _SELECT_STEP,
 )
+"""The text of every function of the domain."""
 
 
 @cache
@@ -302,4 +182,4 @@ def functions() -> tuple[FunctionProto, ...]:
     from onnx import parser
 
     header = f'<domain: "{DOMAIN}", opset_import: ["" : {OPSET_VERSION}, "{DOMAIN}" : {DOMAIN_VERSION}]>'
-    return tuple(parser.parse_function(header + body) for body in _BODIES)
+    return tuple(parser.parse_function(header + body) for body in BODIES)

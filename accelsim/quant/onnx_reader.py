@@ -9,35 +9,26 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim import fixedpoint
 from accelsim.errors import InputError
 from accelsim.quant import onnx_functions
-from accelsim.quant.model import QGraph, QLayer, QLinear, QLstm, QSelectStep, QTensor, Requantizer
-from accelsim.quant.onnx_functions import (
-    DOMAIN,
-    DOMAIN_VERSION,
-    LINEAR,
-    LINEAR_CONSTANTS,
-    LSTM,
-    LSTM_CONSTANTS,
-    LSTM_INTEGERS,
-    LSTM_TABLES,
-    OPSET_VERSION,
+from accelsim.quant.model import QConcat, QGraph, QLayer, QLinear, QSelectStep, QTensor, Requantizer
+from accelsim.quant.onnx_functions import DOMAIN, DOMAIN_VERSION, OPSET_VERSION
+from accelsim.quant.onnx_signatures import (
+    CONCAT,
     SELECT_STEP,
+    SIGNATURES,
+    Signature,
+    activation_tables_of,
+    factor_attributes,
 )
-from accelsim.quant.onnx_writer import BATCH_AXIS, DIGEST_KEY, INTEGER_SUFFIX, content_digest, table_rows
+from accelsim.quant.onnx_writer import BATCH_AXIS, DIGEST_KEY, INTEGER_SUFFIX, content_digest
 from accelsim.quant.validate import check_quantized_graph
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-_OPERANDS = {
-    LSTM: 1 + len(LSTM_CONSTANTS) + len(LSTM_TABLES),
-    LINEAR: 1 + len(LINEAR_CONSTANTS),
-    SELECT_STEP: 1,
-    "QuantizeLinear": 3,
-    "DequantizeLinear": 3,
-}
+_OPERANDS = {operator: signature.operands for operator, signature in SIGNATURES.items()}
+_OPERANDS |= {SELECT_STEP: 1, "QuantizeLinear": 3, "DequantizeLinear": 3}
 
 
 def read_quantized_onnx(path: str | Path) -> QGraph:
@@ -212,69 +203,71 @@ class _Reader:
         return QTensor(self.tensor_name(node, integer), shape, scale.reshape(-1), int(zero_point.flat[0]))
 
     def layer(self, node: NodeProto, tensors: dict[str, QTensor]) -> QLayer:
-        """One node of the domain."""
-        if node.domain != DOMAIN or node.op_type not in (LSTM, LINEAR, SELECT_STEP):
-            self.fail(f"node {node.name!r}", f"operator {node.domain}.{node.op_type}", f"one of {DOMAIN}")
+        """One node between the conversions."""
+        if (node.domain, node.op_type) == ("", CONCAT):
+            return self.concat(node, tensors)
+        if node.domain != DOMAIN or node.op_type not in (SELECT_STEP, *SIGNATURES):
+            expected = f"{CONCAT}, or one of {DOMAIN}"
+            self.fail(f"node {node.name!r}", f"operator {node.domain}.{node.op_type}", expected)
         self.operand_count(node)
-        name = self.tensor_name(node, node.input[:1])
-        if name not in tensors:
-            self.fail(f"node {node.name!r}: x", f"no earlier tensor {name!r}")
-        x, y = tensors[name], self.tensor_name(node, node.output)
+        x, y = self.earlier(node, 0, tensors), self.tensor_name(node, node.output)
         if node.op_type == SELECT_STEP:
             step = self.attributes(node, {"step": int})["step"]
             return QSelectStep(node.name, x, QTensor(y, x.shape[-1:], x.scale, x.zero_point), step)
-        return self.linear(node, x, y) if node.op_type == LINEAR else self.lstm(node, x, y)
+        return self.computed(node, x, y, SIGNATURES[node.op_type])
 
-    def linear(self, node: NodeProto, x: QTensor, y: str) -> QLinear:
-        attributes = self.attributes(node, {"y_scale": np.float32, "y_zero_point": int})
-        kinds = (np.int8, np.int32, np.float64)
-        weights, bias, output_scale = (
-            self.constant(node, index, field, kind)
-            for index, (field, kind) in enumerate(zip(LINEAR_CONSTANTS, kinds, strict=True), start=1)
-        )
-        tensor = QTensor(y, (*x.shape[:-1], *weights.shape[:1]), attributes["y_scale"], attributes["y_zero_point"])
-        return QLinear(node.name, x, tensor, weights, bias, output_scale)
+    def concat(self, node: NodeProto, tensors: dict[str, QTensor]) -> QConcat:
+        if not node.input or len(node.output) != 1:
+            self.fail(
+                f"node {node.name!r}", f"{len(node.input)} inputs, {len(node.output)} outputs", "inputs, 1 output"
+            )
+        parts = tuple(self.earlier(node, index, tensors) for index in range(len(node.input)))
+        first = parts[0]
+        shape = (*first.shape[:-1], sum(part.features for part in parts))
+        axis = self.attributes(node, {"axis": int})["axis"]
+        if axis != len(shape):
+            self.fail(f"node {node.name!r}: axis", str(axis), f"{len(shape)}, the last")
+        y = QTensor(self.tensor_name(node, node.output), shape, first.scale, first.zero_point)
+        return QConcat(node.name, parts, y)
 
-    def lstm(self, node: NodeProto, x: QTensor, y: str) -> QLstm:
-        sides = ("input", "recurrent")
-        wanted: dict[str, type] = dict.fromkeys(LSTM_INTEGERS, int)
-        wanted |= {"hidden_multiplier": int, "hidden_shift": int, "y_scale": np.float32, "y_zero_point": int}
-        wanted |= {f"{side}_{part}": list for side in sides for part in ("multipliers", "shifts")}
-        attributes = self.attributes(node, wanted)
-        kinds = (np.int8, np.int8, np.int32, np.int32)
+    def computed(self, node: NodeProto, x: QTensor, y: str, signature: Signature) -> QLayer:
+        """A node whose operator has a signature."""
+        wanted: dict[str, type] = dict.fromkeys(signature.integers, int)
+        wanted |= dict.fromkeys(signature.flags, bool) | dict.fromkeys(signature.texts, str)
+        for name, count in signature.factors.items():
+            wanted |= dict.fromkeys(factor_attributes(name), list if count else int)
+        attributes = self.attributes(node, wanted | {"y_scale": np.float32, "y_zero_point": int})
         arrays: dict[str, Any] = {
             field: self.constant(node, index, field, kind)
-            for index, (field, kind) in enumerate(zip(LSTM_CONSTANTS, kinds, strict=True), start=1)
+            for index, (field, kind) in enumerate(signature.constants.items(), start=1)
         }
-        requantizers: dict[str, Any] = {}
-        for side in sides:
-            multipliers, shifts = attributes[f"{side}_multipliers"], attributes[f"{side}_shifts"]
-            if len(multipliers) != 4 or len(shifts) != 4:
-                self.fail(
-                    f"node {node.name!r}: {side}_multipliers, {side}_shifts",
-                    f"{len(multipliers)} and {len(shifts)}",
-                    "one a gate",
-                )
-            requantizers[f"{side}_requantizers"] = tuple(map(Requantizer, multipliers, shifts))
-        shape = (*x.shape[:-1], *arrays["input_weights"].shape[1:2])
-        layer = QLstm(
-            name=node.name,
-            x=x,
-            y=QTensor(y, shape, attributes["y_scale"], attributes["y_zero_point"]),
-            **arrays,
-            **requantizers,
-            **{field: attributes[field] for field in LSTM_INTEGERS},
-            hidden_requantizer=Requantizer(attributes["hidden_multiplier"], attributes["hidden_shift"]),
-        )
-        self.check_tables(node, layer)
+        fields = {name: attributes[name] for name in (*signature.integers, *signature.flags, *signature.texts)}
+        for name, count in signature.factors.items():
+            fields[name] = self.factors(node, name, count, attributes)
+        # Rows are the last but one axis of weights by gate and the first of plain ones; a vector has none.
+        first = next(iter(arrays.values()))
+        rows = first.shape[-2:-1] or first.shape
+        tensor = QTensor(y, (*x.shape[:-1], *rows), attributes["y_scale"], attributes["y_zero_point"])
+        layer = signature.layer(name=node.name, x=x, y=tensor, **arrays, **fields)
+        if not isinstance(layer, QLinear):
+            tables = zip(signature.tables, activation_tables_of(layer), strict=True)
+            for offset, (field, (name, expected)) in enumerate(tables, start=1 + len(arrays)):
+                if not np.array_equal(self.constant(node, offset, field, np.int16), expected):
+                    self.fail(f"node {node.name!r}: {field}", "other values", f"the table {name}")
         return layer
 
-    def check_tables(self, node: NodeProto, layer: QLstm) -> None:
-        tables = fixedpoint.activation_tables()
-        for offset, (field, (name, row)) in enumerate(table_rows(layer).items()):
-            values = self.constant(node, 1 + len(LSTM_CONSTANTS) + offset, field, np.int16)
-            if not 0 <= row < len(tables) or not np.array_equal(values, tables[row]):
-                self.fail(f"node {node.name!r}: {field}", "other values", f"the table {name}")
+    def factors(
+        self, node: NodeProto, name: str, count: int, attributes: dict[str, Any]
+    ) -> Requantizer | tuple[Requantizer, ...]:
+        """A field of one Requantizer, `count` 0, or of one a gate."""
+        names = factor_attributes(name)
+        multipliers, shifts = (attributes[attribute] for attribute in names)
+        if not count:
+            return Requantizer(multipliers, shifts)
+        if len(multipliers) != count or len(shifts) != count:
+            found = f"{len(multipliers)} and {len(shifts)}"
+            self.fail(f"node {node.name!r}: {', '.join(names)}", found, f"{count}, one a gate")
+        return tuple(map(Requantizer, multipliers, shifts))
 
     # --- parts of a node ----------------------------------------------------------------------------------------
 
@@ -283,6 +276,13 @@ class _Reader:
         if len(node.input) != expected or len(node.output) != 1:
             found = f"{len(node.input)} inputs, {len(node.output)} outputs"
             self.fail(f"node {node.name!r}", found, f"{expected} inputs, 1 output")
+
+    def earlier(self, node: NodeProto, index: int, tensors: dict[str, QTensor]) -> QTensor:
+        """The int8 tensor that is a node's operand, made by a node before."""
+        name = self.tensor_name(node, node.input[index : index + 1])
+        if name not in tensors:
+            self.fail(f"node {node.name!r}: x", f"no earlier tensor {name!r}")
+        return tensors[name]
 
     def tensor_name(self, node: NodeProto, names: Sequence[str]) -> str:
         """The name of an int8 tensor without its suffix."""
@@ -315,7 +315,13 @@ class _Reader:
         """A node's attributes: each wanted one of its type, and no other."""
         from onnx import AttributeProto
 
-        types = {int: AttributeProto.INT, list: AttributeProto.INTS, np.float32: AttributeProto.FLOATS}
+        types = {
+            int: AttributeProto.INT,
+            bool: AttributeProto.INT,
+            list: AttributeProto.INTS,
+            np.float32: AttributeProto.FLOATS,
+            str: AttributeProto.STRING,
+        }
         found = {attribute.name: attribute for attribute in node.attribute}
         strange = sorted(found.keys() ^ wanted.keys())
         if strange or len(found) != len(node.attribute):
@@ -329,6 +335,12 @@ class _Reader:
                 self.fail(f"node {node.name!r}: {name}", f"attribute type {attribute.type}", f"{types[kind]}")
             if kind is int:
                 values[name] = int(attribute.i)
+            elif kind is bool:
+                if attribute.i not in (0, 1):
+                    self.fail(f"node {node.name!r}: {name}", str(attribute.i), "0 or 1")
+                values[name] = bool(attribute.i)
+            elif kind is str:
+                values[name] = attribute.s.decode(errors="replace")
             elif kind is list:
                 values[name] = list(attribute.ints)
             else:

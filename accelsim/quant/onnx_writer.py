@@ -8,29 +8,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim import fixedpoint
 from accelsim.errors import InputError
 from accelsim.quant import onnx_functions
-from accelsim.quant.model import QGraph, QLinear, QLstm, QSelectStep, QTensor
-from accelsim.quant.onnx_functions import (
-    DOMAIN,
-    DOMAIN_VERSION,
-    IR_VERSION,
-    LINEAR,
-    LINEAR_CONSTANTS,
-    LSTM,
-    LSTM_CONSTANTS,
-    LSTM_INTEGERS,
-    LSTM_TABLES,
-    OPSET_VERSION,
+from accelsim.quant.model import QConcat, QGraph, QLayer, QLinear, QRecurrent, QSelectStep, QTensor, layer_inputs
+from accelsim.quant.onnx_functions import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET_VERSION
+from accelsim.quant.onnx_signatures import (
+    CONCAT,
     SELECT_STEP,
+    SIGNATURES,
+    activation_tables_of,
+    factor_attributes,
 )
 from accelsim.quant.validate import check_quantized_graph
 
@@ -156,18 +150,6 @@ def integer_name(tensor: QTensor) -> str:
     return tensor.name + INTEGER_SUFFIX
 
 
-def table_rows(layer: QLstm) -> dict[str, tuple[str, int]]:
-    """For each table operand of an LSTM: the name it is stored by and its row of `activation_tables()`."""
-    cell_bits = 15 + layer.cell_scale_log2
-    gate_bits = fixedpoint.GATE_INTEGER_BITS
-    rows = (
-        ("activation.sigmoid", fixedpoint.SIGMOID),
-        (f"activation.tanh_{gate_bits}", fixedpoint.TANH + gate_bits),
-        (f"activation.tanh_{cell_bits}", fixedpoint.TANH + cell_bits),
-    )
-    return dict(zip(LSTM_TABLES, rows, strict=True))
-
-
 _AddConstant = Callable[[str, NDArray[Any]], str]
 
 
@@ -187,34 +169,35 @@ def _conversion(operator: str, tensor: QTensor, source: str, target: str, consta
     return helper.make_node(operator, operands, [target], name=f"{operator}.{tensor.name}", **attributes)
 
 
-def _node(layer: QLstm | QLinear | QSelectStep, constant: _AddConstant) -> NodeProto:
+def _node(layer: QLayer, constant: _AddConstant) -> NodeProto:
     from onnx import helper
 
-    attributes: dict[str, Any] = {}
-
-    def fields(names: Sequence[str]) -> list[str]:
-        return [constant(f"{layer.name}.{name}", getattr(layer, name)) for name in names]
-
+    operands = [integer_name(tensor) for tensor in layer_inputs(layer)]
+    domain = DOMAIN
     match layer:
-        case QLstm():
-            operator = LSTM
-            constants = fields(LSTM_CONSTANTS)
-            tables = fixedpoint.activation_tables()
-            constants += [constant(name, tables[row]) for name, row in table_rows(layer).values()]
-            attributes = {name: int(getattr(layer, name)) for name in LSTM_INTEGERS}
-            attributes["hidden_multiplier"] = layer.hidden_requantizer.multiplier
-            attributes["hidden_shift"] = layer.hidden_requantizer.shift
-            for side in ("input", "recurrent"):
-                factors = getattr(layer, f"{side}_requantizers")
-                attributes[f"{side}_multipliers"] = [factor.multiplier for factor in factors]
-                attributes[f"{side}_shifts"] = [factor.shift for factor in factors]
-        case QLinear():
-            operator, constants = LINEAR, fields(LINEAR_CONSTANTS)
+        case QConcat():
+            operator, domain, attributes = CONCAT, "", {"axis": len(layer.y.shape)}
         case QSelectStep():
-            operator, constants = SELECT_STEP, []
-            attributes["step"] = int(layer.step)
-    if not isinstance(layer, QSelectStep):
-        attributes["y_scale"] = [float(scale) for scale in layer.y.scale]
-        attributes["y_zero_point"] = int(layer.y.zero_point)
-    operands = [integer_name(layer.x), *constants]
-    return helper.make_node(operator, operands, [integer_name(layer.y)], name=layer.name, domain=DOMAIN, **attributes)
+            operator, attributes = SELECT_STEP, {"step": int(layer.step)}
+        case _:
+            operator, constants, attributes = _computed(layer, constant)
+            operands += constants
+    return helper.make_node(operator, operands, [integer_name(layer.y)], name=layer.name, domain=domain, **attributes)
+
+
+def _computed(layer: QRecurrent | QLinear, constant: _AddConstant) -> tuple[str, list[str], dict[str, Any]]:
+    """Operator, operands after x, and attributes of a layer whose operator has a signature."""
+    operator, signature = next(item for item in SIGNATURES.items() if isinstance(layer, item[1].layer))
+    operands = [constant(f"{layer.name}.{name}", getattr(layer, name)) for name in signature.constants]
+    if not isinstance(layer, QLinear):
+        operands += [constant(name, values) for name, values in activation_tables_of(layer)]
+    attributes: dict[str, Any] = {name: int(getattr(layer, name)) for name in signature.integers + signature.flags}
+    attributes |= {name: getattr(layer, name) for name in signature.texts}
+    for name, count in signature.factors.items():
+        factor = getattr(layer, name)
+        multiplier, shift = factor_attributes(name)
+        attributes[multiplier] = [each.multiplier for each in factor] if count else factor.multiplier
+        attributes[shift] = [each.shift for each in factor] if count else factor.shift
+    attributes["y_scale"] = [float(scale) for scale in layer.y.scale]
+    attributes["y_zero_point"] = int(layer.y.zero_point)
+    return operator, operands, attributes

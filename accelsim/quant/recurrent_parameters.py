@@ -201,6 +201,7 @@ def rnn_from_scales(
         expected = f"{low} to {high}" if low < high else f"{low} for tanh"
         raise InputError(f"layer {name}", "preactivation_scale_log2", str(preactivation_scale_log2), expected)
     preactivation_scale = 2.0**preactivation_scale_log2
+    result_scale = STATE_SCALE if activation == "tanh" else preactivation_scale
     return QRnn(
         name=name,
         x=x,
@@ -213,9 +214,7 @@ def rnn_from_scales(
         recurrent_requantizer=gate_requantizer(recurrent_weight_scale, hidden_scale, preactivation_scale),
         preactivation_scale_log2=preactivation_scale_log2,
         activation=activation,
-        hidden_requantizer=state_requantizer(
-            STATE_SCALE if activation == "tanh" else preactivation_scale, hidden_scale
-        ),
+        hidden_requantizer=state_requantizer(result_scale, hidden_scale),
         hidden_zero_point=hidden_zero_point,
         reverse=reverse,
     )

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.quantized_graphs import difference, random_graph, random_linear, random_lstm, random_tensor, select_step
+from support.quantized_graphs import (
+    CELLS,
+    DIRECTIONS,
+    difference,
+    random_graph,
+    random_layers,
+    random_linear,
+    random_lstm,
+    random_tensor,
+    select_step,
+)
 
 from accelsim.quant import onnx_functions
 from accelsim.quant.execute import dequantize, quantize_input, run_quantized
@@ -25,6 +35,8 @@ LEVELS = {
     "unoptimized": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 GRAPHS = 40
+GRAPHS_EACH = 7
+"""Of each cell, direction and bias: 210 in all."""
 
 
 def session(content: bytes | str, level: str = "default") -> ort.InferenceSession:
@@ -74,6 +86,25 @@ def test_random_graphs_equal_onnx_runtime(level: str) -> None:
         assert wrong_values(qgraph, with_every_tensor(qgraph), features, level) == {}
         seen |= {layer.cell_scale_log2 for layer in qgraph.layers if hasattr(layer, "cell_scale_log2")}
     assert seen == set(range(-15, -8))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_and_direction_equals_onnx_runtime(cell: str, direction: str) -> None:
+    rng = np.random.default_rng([CELLS.index(cell), DIRECTIONS.index(direction)])
+    compared = 0
+    for index in range(2 * GRAPHS_EACH):
+        bias, excess = index % 2 == 0, 20.0 if index % 5 == 0 else 1.0
+        source = random_tensor(rng, "features", (int(rng.integers(1, 7)), int(rng.integers(1, 17))))
+        units = int(rng.integers(1, 17))
+        layers = random_layers(rng, cell, direction, "cell", source, units, bias=bias, excess=excess)
+        qgraph = QGraph("one", source, layers[-1].y, tuple(layers))
+        features = random_features(rng, qgraph, int(rng.integers(1, 6)))
+        content = with_every_tensor(qgraph)
+        for level in LEVELS:
+            assert wrong_values(qgraph, content, features, level) == {}
+        compared += len(np.unique(run_quantized(qgraph, quantize_input(source, features))[qgraph.output.name])) > 5
+    assert compared > GRAPHS_EACH  # not all of them constant
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -204,12 +235,13 @@ def test_a_changed_body_would_be_seen() -> None:
     assert wrong_values(qgraph, model.SerializeToString(), features)
 
 
-def test_onnx_reference_evaluator_agrees() -> None:
+@pytest.mark.parametrize("cells", [(cell,) for cell in CELLS], ids=CELLS)
+def test_onnx_reference_evaluator_agrees(cells: tuple[str, ...]) -> None:
     """A second runtime, to which no kernel of the first matters."""
     from onnx.reference import ReferenceEvaluator
 
     rng = np.random.default_rng(13)
-    qgraph = random_graph(rng, largest=5, most_lstms=2, steps=3)
+    qgraph = random_graph(rng, largest=5, most_cells=2, steps=3, cells=cells)
     model = build_model(qgraph, "model")
     # It has no conversions of this operator set version: the integers alone.
     del model.graph.node[-1], model.graph.node[0], model.graph.input[:], model.graph.output[:]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.random_chips import chip_data, chips
+from support.random_models import random_graph, random_network
 
 from accelsim.chip import Chip, load_chip
 from accelsim.chip.load import check_chip
@@ -16,8 +18,6 @@ from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import lower_bound
 from accelsim.quant.execute import run_quantized
 from accelsim.quant.model import QGraph
-from support.random_chips import chip_data, chips
-from support.random_models import random_graph
 
 FAST = settings(deadline=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow])
 
@@ -65,6 +65,22 @@ def test_streamed_weights(graph: QGraph, chip: Chip, seed: int) -> None:
     except CapacityError as error:
         assert error.resource == "sram.weights"
         assert error.need > error.have == chip.sram.weights.capacity_bytes
+
+
+@settings(FAST, max_examples=150)
+@given(st.integers(0, 2**32), st.integers(1, 7), st.integers(0, 3), chips(), st.integers(0, 2**32))
+def test_cells_and_directions(model: int, steps: int, layers: int, chip: Chip, seed: int) -> None:
+    """LSTM, GRU and RNN layers, forward, reversed and side by side, with every kind of end."""
+    check(random_network(model, steps=steps, layers=layers), chip, seed)
+
+
+@settings(FAST, max_examples=60)
+@given(st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 3), chips(weights_bytes=1 << 10), st.integers(0, 2**32))
+def test_cells_with_streamed_weights(model: int, steps: int, layers: int, chip: Chip, seed: int) -> None:
+    try:
+        check(random_network(model, steps=steps, layers=layers), chip, seed)
+    except CapacityError as error:
+        assert error.resource == "sram.weights"
 
 
 @pytest.mark.parametrize("name", ["tx5368", "tx5368-small", "tx5368-large"])

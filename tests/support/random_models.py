@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from accelsim.quant.lstm_parameters import lstm_from_scales
-from accelsim.quant.model import QGraph, QLinear, QLstm, QSelectStep, QTensor, fold_zero_point
+from accelsim.quant.model import (
+    QConcat,
+    QGraph,
+    QGru,
+    QLayer,
+    QLinear,
+    QLstm,
+    QRnn,
+    QSelectStep,
+    QTensor,
+    Requantizer,
+    fold_zero_point,
+)
 
 
 def tensor(name: str, shape: tuple[int, ...], scale: float, zero_point: int) -> QTensor:
@@ -80,3 +94,102 @@ def random_graph(
         layers.append(random_linear(rng, "fc", x, y))
         x = y
     return QGraph(f"random_{seed}", start, x, tuple(layers))
+
+
+def random_gru(rng: np.random.Generator, name: str, x: QTensor, y: QTensor, *, linear_before_reset: bool) -> QGru:
+    inputs, units = x.features, y.features
+
+    def factors(columns: int) -> tuple[Requantizer, Requantizer, Requantizer]:
+        values = [Requantizer.of(float(rng.uniform(0.3, 3)) / np.sqrt(columns)) for _ in range(3)]
+        return values[0], values[1], values[2]
+
+    return QGru(
+        name=name,
+        x=x,
+        y=y,
+        input_weights=rng.integers(-127, 128, (3, units, inputs)).astype(np.int8),
+        recurrent_weights=rng.integers(-127, 128, (3, units, units)).astype(np.int8),
+        input_bias=rng.integers(-3000, 3000, (3, units)).astype(np.int32),
+        recurrent_bias=rng.integers(-3000, 3000, (3, units)).astype(np.int32),
+        input_requantizers=factors(inputs),
+        recurrent_requantizers=factors(units),
+        hidden_requantizer=Requantizer.of(2.0**-15 / float(y.scale[0])),
+        hidden_zero_point=y.zero_point,
+        linear_before_reset=linear_before_reset,
+    )
+
+
+def random_rnn(rng: np.random.Generator, name: str, x: QTensor, y: QTensor, activation: str) -> QRnn:
+    inputs, units = x.features, y.features
+    log2 = -12 if activation == "tanh" else int(rng.integers(-14, -10))
+    hidden = 2.0**-15 if activation == "tanh" else 2.0**log2
+    return QRnn(
+        name=name,
+        x=x,
+        y=y,
+        input_weights=rng.integers(-127, 128, (units, inputs)).astype(np.int8),
+        recurrent_weights=rng.integers(-127, 128, (units, units)).astype(np.int8),
+        input_bias=rng.integers(-3000, 3000, units).astype(np.int32),
+        recurrent_bias=rng.integers(-3000, 3000, units).astype(np.int32),
+        input_requantizer=Requantizer.of(float(rng.uniform(0.3, 3)) / np.sqrt(inputs)),
+        recurrent_requantizer=Requantizer.of(float(rng.uniform(0.1, 1)) / np.sqrt(units)),
+        preactivation_scale_log2=log2,
+        activation=activation,
+        hidden_requantizer=Requantizer.of(hidden / float(y.scale[0])),
+        hidden_zero_point=y.zero_point,
+    )
+
+
+def random_network(seed: int, *, steps: int, layers: int, largest: int = 16) -> QGraph:
+    """Recurrent layers of any kind and direction, and any of the ends that exporters make of them."""
+    rng = np.random.default_rng(seed)
+
+    def fresh(name: str, shape: tuple[int, ...]) -> QTensor:
+        return tensor(name, shape, float(rng.uniform(0.004, 0.03)), int(rng.integers(-30, 30)))
+
+    def recurrent(name: str, x: QTensor, y: QTensor, reverse: bool) -> QLayer:
+        kind = rng.integers(5)
+        if kind == 0:
+            layer: QLstm | QGru | QRnn = random_lstm(rng, name, x, y)
+        elif kind <= 2:
+            layer = random_gru(rng, name, x, y, linear_before_reset=kind == 1)
+        else:
+            layer = random_rnn(rng, name, x, y, "tanh" if kind == 3 else "relu")
+        return replace(layer, reverse=reverse)
+
+    x = start = fresh("x", (steps, int(rng.integers(1, largest + 1))))
+    made: list[QLayer] = []
+    for index in range(layers):
+        if rng.random() < 0.2:
+            y = fresh(f"between{index}", (steps, int(rng.integers(1, largest + 1))))
+            made.append(random_linear(rng, f"between{index}", x, y))
+            x = y
+        units = int(rng.integers(1, largest + 1))
+        direction = rng.choice(["forward", "reverse", "both"])
+        y = fresh(f"h{index}", (steps, units))
+        if direction != "both":
+            made.append(recurrent(f"layer{index}", x, y, direction == "reverse"))
+            x = y
+            continue
+        back = replace(y, name=f"b{index}")
+        made += [recurrent(f"layer{index}", x, y, False), recurrent(f"layer{index}_back", x, back, True)]
+        x = QTensor(f"y{index}", (steps, 2 * units), y.scale, y.zero_point)
+        made.append(QConcat(f"concat{index}", (y, back), x))
+    end = rng.integers(4)
+    if end == 1:
+        picked = QTensor("picked", (x.features,), x.scale, x.zero_point)
+        made.append(QSelectStep("pick", x, picked, int(rng.integers(steps))))
+        x = picked
+    elif end == 2 and made:
+        parts = []
+        for place in (0, steps - 1):
+            parts.append(QTensor(f"step{place}_{len(parts)}", (x.features,), x.scale, x.zero_point))
+            made.append(QSelectStep(f"pick{len(parts)}", x, parts[-1], place))
+        joined = QTensor("joined", (2 * x.features,), x.scale, x.zero_point)
+        made.append(QConcat("join", tuple(parts), joined))
+        x = joined
+    if rng.random() < 0.6 or not layers:
+        y = fresh("logits", (*x.shape[:-1], int(rng.integers(1, 10))))
+        made.append(random_linear(rng, "fc", x, y))
+        x = y
+    return QGraph(f"network_{seed}", start, x, tuple(made))

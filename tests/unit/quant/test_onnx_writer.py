@@ -72,9 +72,9 @@ def test_float_boundary_keeps_names_and_a_free_batch_axis() -> None:
 
 def test_tables_are_stored_once() -> None:
     rng = np.random.default_rng(3)
-    qgraph = random_graph(rng, most_lstms=3)
+    qgraph = random_graph(rng, most_cells=3)
     while sum(hasattr(layer, "cell_clip") for layer in qgraph.layers) < 3:
-        qgraph = random_graph(rng, most_lstms=3)
+        qgraph = random_graph(rng, most_cells=3)
     names = [initializer.name for initializer in build_model(qgraph, "m").graph.initializer]
     assert len(names) == len(set(names))
     assert names.count("activation.sigmoid") == 1
