@@ -300,7 +300,10 @@ class _Planner:
         self.uses.setdefault(base, []).append(_Use(begin, end, layer))
 
     def _pieces(self, layer: QConcat, selected: int | None) -> list[tuple[str, int | None, int]]:
-        """(tensor, step, features) of all that is joined, through joined parts too; `selected` is a step of the whole."""
+        """(tensor, step, features) of all that is joined, through joined parts too.
+
+        `selected` is the step of the whole that is meant; None for all.
+        """
         pieces = []
         for part in layer.parts:
             base, step = self.meaning[part.name]

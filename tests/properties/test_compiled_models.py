@@ -63,8 +63,8 @@ def test_streamed_weights(graph: QGraph, chip: Chip, seed: int) -> None:
     try:
         check(graph, chip, seed)
     except CapacityError as error:
-        assert error.resource == "sram.weights"
-        assert error.need > error.have == chip.sram.weights.capacity_bytes
+        if error.resource != "sram.weights" or error.need <= error.have:
+            raise
 
 
 @settings(FAST, max_examples=150)
@@ -80,7 +80,8 @@ def test_cells_with_streamed_weights(model: int, steps: int, layers: int, chip: 
     try:
         check(random_network(model, steps=steps, layers=layers), chip, seed)
     except CapacityError as error:
-        assert error.resource == "sram.weights"
+        if error.resource != "sram.weights":
+            raise
 
 
 @pytest.mark.parametrize("name", ["tx5368", "tx5368-small", "tx5368-large"])

@@ -104,10 +104,10 @@ def replaced(name: str, *shape: int, dtype: Any = np.float32) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("tensors", "text"),
     [
-        (replaced("bn.running_mean", 4), "tensor 'bn.running_mean' (4): belongs to no LSTM or Linear"),
+        (replaced("bn.running_mean", 4), "tensor 'bn.running_mean' (4): belongs to no layer"),
         (replaced("conv.weight", 4, 3, 3), "tensor 'conv.weight' (4x3x3): belongs to no"),
         (replaced("bn.weight", 4), "tensor 'bn.weight' (4): belongs to no"),
-        (replaced("lstm.weight_ih_l0_extra", 4), "belongs to no LSTM or Linear"),
+        (replaced("lstm.weight_ih_l0_extra", 4), "belongs to no layer"),
         (replaced("extra.bias", 4), "'extra.weight': is missing"),
         (replaced("fc.weight", 2, 4, dtype=np.int64), "is int64"),
         (replaced("fc.weight", 2, 5), "'fc.weight': has shape (2, 5); expected (2, 4)"),
@@ -121,9 +121,9 @@ def replaced(name: str, *shape: int, dtype: Any = np.float32) -> dict[str, Any]:
         (without("lstm.bias_hh_l0"), "'lstm.bias_hh_l0': is missing"),
         (files.lstm_tensors(rng(), "a.", 3, 4, 1) | {"a.weight_ih_l2": np.ones((1, 1), np.float32)}, "weight_ih_l1'"),
         (replaced("lstm.weight_ih_l01", 16, 4), "names a layer's tensor a second time"),
-        (files.linear_tensors(rng(), "fc.", 3, 2), "no LSTM layer"),
+        (files.linear_tensors(rng(), "fc.", 3, 2), "no recurrent layer"),
         (files.linear_tensors(rng(), "a.", 3, 3) | files.lstm_tensors(rng(), "b.", 3, 4), "Linear layer before"),
-        (standard() | files.lstm_tensors(rng(), "z.", 2, 4), "'fc.weight': a Linear layer between LSTM layers"),
+        (standard() | files.lstm_tensors(rng(), "z.", 2, 4), "'fc.weight': a Linear layer between recurrent layers"),
     ],
 )
 def test_refused_by_tensor(tmp_path: Path, tensors: dict[str, Any], text: str) -> None:

@@ -96,24 +96,34 @@ def mixed_stack(built: Net) -> str:
     return str(built.node("Gather", [stack, built.constant(0)], axis=1))
 
 
-def nested_stack(built: Net) -> str:
-    _, first, _ = built.lstm("x", 5, 4)
-    stack = built.node("Concat", [first, first], axis=0)
-    return str(built.node("Concat", [first, stack], axis=0))
-
-
 def constant_slice_without_axes(built: Net) -> str:
     row = built.node("Slice", [built.weights(4), built.constant([0]), built.constant([4]), "", built.constant([1])])
     return str(built.node("Add", ["x", row]))
 
 
-def stack_read_whole(built: Net) -> str:
-    _, first, _ = built.lstm("x", 5, 4)
-    return str(built.node("Reshape", [built.node("Concat", [first, first], axis=0), built.constant([-1, 4])]))
+def concatenated(*makers: Callable[[Net], str], axis: int = 2) -> Build:
+    return lambda built: str(built.node("Concat", [make(built) for make in makers], axis=axis))
+
+
+def cell_with(operator: str, **attributes: Any) -> Build:
+    """A node with weights of one direction, or of both where it is bidirectional."""
+
+    def build(built: Net) -> str:
+        directions = 2 if attributes.get("direction") == "bidirectional" else 1
+        rows = 4 * {"LSTM": 4, "GRU": 3, "RNN": 1}[operator]
+        weights = [built.weights(directions, rows, 5), built.weights(directions, rows, 4)]
+        return str(built.node(operator, ["x", *weights], hidden_size=4, **attributes))
+
+    return build
+
+
+def own_axis(built: Net) -> str:
+    """Directions that a MatMul would have to keep apart."""
+    return str(built.node("MatMul", [cell_with("GRU", direction="bidirectional")(built), built.weights(4, 3)]))
 
 
 REFUSALS: dict[str, tuple[Build, str, str]] = {
-    "reverse": (lstm_with(direction="reverse"), "LSTM", "direction is reverse"),
+    "direction": (lstm_with(direction="both"), "LSTM", "direction is both"),
     "clip": (lstm_with(clip=1.0), "LSTM", "attribute clip"),
     "activations": (lstm_with(activations=["Relu", "Tanh", "Tanh"]), "LSTM", "activations are"),
     "alpha": (lstm_with(activation_alpha=[1.0]), "LSTM", "attribute activation_alpha"),
@@ -137,12 +147,28 @@ REFUSALS: dict[str, tuple[Build, str, str]] = {
     "constant X": (lstm_operand_of_constants, "LSTM", "X is a constant"),
     "one step": (lstm_of_a_step, "LSTM", "single time step"),
     "cell state": (cell_state, "Squeeze", "reads output 2 of LSTM"),
-    "GRU": (
-        lambda built: squeezed(
-            built, built.node("GRU", ["x", built.weights(1, 12, 5), built.weights(1, 12, 4)], hidden_size=4)
-        ),
+    "GRU clip": (cell_with("GRU", clip=1.0), "GRU", "attribute clip"),
+    "GRU activations": (cell_with("GRU", activations=["Sigmoid", "Relu"]), "GRU", "Sigmoid, Tanh are supported"),
+    "GRU directions": (
+        cell_with("GRU", direction="bidirectional", activations=["Sigmoid", "Tanh", "Sigmoid", "Elu"]),
         "GRU",
-        "no layer of this kind",
+        "Sigmoid, Tanh in each direction are supported",
+    ),
+    "RNN activation": (cell_with("RNN", activations=["Sigmoid"]), "RNN", "Tanh or Relu are supported"),
+    "RNN alpha": (cell_with("RNN", activation_beta=[1.0]), "RNN", "attribute activation_beta"),
+    "RNN too few": (cell_with("RNN", direction="bidirectional", activations=["Tanh"]), "RNN", "in each direction"),
+    "directions": (own_axis, "MatMul", "directions or layers lie on an axis of their own"),
+    "W of one": (
+        lambda built: str(
+            built.node("RNN", ["x", built.weights(1, 4, 5), built.weights(2, 4, 4)], direction="bidirectional")
+        ),
+        "RNN",
+        "W has shape (1, 4, 5), (2, 4, 5) is needed",
+    ),
+    "features side by side": (
+        concatenated(lambda _: "x", after_lstm("Identity")),
+        "Concat",
+        "'x' is concatenated along its features and is no recurrent layer's output",
     ),
     "Relu": (after_lstm("Relu"), "Relu", "no layer of this kind"),
     "Mul": (after_lstm("Mul", weights(4)), "Mul", "shapes only"),
@@ -155,11 +181,11 @@ REFUSALS: dict[str, tuple[Build, str, str]] = {
         "training mode",
     ),
     "two steps": (after_lstm("Slice", array([-2]), array([9]), array([0])), "Slice", "2 of 6 indices"),
-    "reversed": (after_lstm("Slice", array([-1]), array([-99]), array([0]), array([-1])), "Slice", "6 of 6 indices"),
+    "every other": (after_lstm("Slice", array([-1]), array([-99]), array([0]), array([-2])), "Slice", "3 of 6 indices"),
     "slice lists": (after_lstm("Slice", array([0, 0]), array([1]), array([0])), "Slice", "do not match"),
     "step 0": (after_lstm("Slice", array([0]), array([1]), array([0]), array([0])), "Slice", "do not match"),
-    "one feature": (after_lstm("Gather", array(0), axis=2), "Gather", "only of the time axis"),
-    "one frame": (after_lstm("Gather", array(0), axis=1), "Gather", "only of the time axis"),
+    "one feature": (after_lstm("Gather", array(0), axis=2), "Gather", "1 of 4 indices of dimension 2"),
+    "one frame": (after_lstm("Gather", array(0), axis=1), "Gather", "1 of 2 indices of dimension 1"),
     "index": (after_lstm("Gather", array(6), axis=0), "Gather", "index 6 of dimension 0"),
     "several": (after_lstm("Gather", array([0, 1]), axis=0), "Gather", "not one integer"),
     "axis": (after_lstm("Gather", array(0), axis=3), "Gather", "axis 3 of a value of rank 3"),
@@ -176,11 +202,9 @@ REFUSALS: dict[str, tuple[Build, str, str]] = {
     "reshape -1 of nothing": (after_lstm("Reshape", array([7, -1])), "Reshape", "reshape of"),
     "reshape copies": (after_lstm("Reshape", array([0, 0, 0, 0])), "Reshape", "copies dimension 3"),
     "concat": (lambda built: str(built.node("Concat", ["x", "x"], axis=0)), "Concat", "concatenation along"),
-    "concat constant": (after_lstm("Concat", weights(1, 2, 4), axis=0), "Concat", "concatenation along"),
-    "stack of stacks": (nested_stack, "Concat", "only activations"),
+    "concat constant": (after_lstm("Concat", weights(1, 2, 4), axis=0), "Concat", "a constant is concatenated"),
     "left out": (constant_slice_without_axes, "Slice", "an input before its last is left out"),
-    "stack": (mixed_stack, "Gather", "a part of each"),
-    "stack whole": (stack_read_whole, "Reshape", "concatenation of several values"),
+    "stack": (mixed_stack, "Gather", "1 of 2 indices of dimension 1"),
     "alpha 2": (
         lambda built: str(built.node("Gemm", [built.node("Flatten", ["x"], axis=2), built.weights(5, 3)], alpha=2.0)),
         "Gemm",
@@ -245,14 +269,6 @@ def test_refused_by_operator_node_and_reason(tmp_path: Path, case: str) -> None:
     assert reason in error.reason
     assert error.node in {node.name for node in model.graph.node}
     assert "\n" not in str(error)
-
-
-def test_bidirectional(tmp_path: Path) -> None:
-    built = net()
-    operands = ["x", built.weights(2, 16, 5), built.weights(2, 16, 4)]
-    y = built.node("LSTM", operands, hidden_size=4, direction="bidirectional")
-    with pytest.raises(UnsupportedOperatorError, match="direction is bidirectional"):
-        load_onnx(saved(built.model(["time", "batch", 5], y, rank=4), tmp_path))
 
 
 def test_a_branch_whose_condition_is_not_known(tmp_path: Path) -> None:
