@@ -111,15 +111,19 @@ def lstm_tensors(
     *,
     gates: int = 4,
     bias: bool = True,
+    bidirectional: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """The parameters of an `nn.LSTM` (or, with other `gates`, `nn.GRU` and `nn.RNN`)."""
     tensors: dict[str, NDArray[Any]] = {}
+    directions = ("", "_reverse") if bidirectional else ("",)
     for layer in range(layers):
-        shapes = {"weight_ih": (gates * units, inputs if layer == 0 else units), "weight_hh": (gates * units, units)}
-        if bias:
-            shapes |= {"bias_ih": (gates * units,), "bias_hh": (gates * units,)}
-        for role, shape in shapes.items():
-            tensors[f"{prefix}{role}_l{layer}"] = rng.normal(size=shape).astype(np.float32) / 4
+        for direction in directions:
+            features = inputs if layer == 0 else units * len(directions)
+            shapes = {"weight_ih": (gates * units, features), "weight_hh": (gates * units, units)}
+            if bias:
+                shapes |= {"bias_ih": (gates * units,), "bias_hh": (gates * units,)}
+            for role, shape in shapes.items():
+                tensors[f"{prefix}{role}_l{layer}{direction}"] = rng.normal(size=shape).astype(np.float32) / 4
     return tensors
 
 
