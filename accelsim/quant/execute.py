@@ -255,9 +255,8 @@ def rnn_sequence(layer: QRnn, x: Int8Array, hidden: Int8Array | None = None) -> 
 
 def rnn_activation_table(activation: str) -> Int16Array:
     """int16[65536]: a vanilla RNN's activation by its pre-activation + 32768; Q0.15 for tanh, unscaled for relu."""
-    if activation == "relu":
-        return np.maximum(np.arange(INT16_MIN, INT16_MAX + 1), 0).astype(np.int16)
-    return np.asarray(fixedpoint.activation_tables()[TANH + fixedpoint.GATE_INTEGER_BITS])
+    row = fixedpoint.RELU if activation == "relu" else TANH + fixedpoint.GATE_INTEGER_BITS
+    return np.asarray(fixedpoint.activation_tables()[row])
 
 
 def linear(layer: QLinear, x: Int8Array) -> Int8Array:

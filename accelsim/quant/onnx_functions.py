@@ -97,7 +97,10 @@ GateMatrix (weights) => (matrix) {
     rows_shape = Concat <axis = 0> (rest, columns)
     rows = Reshape (weights, rows_shape)
     transposed = Transpose <perm = [1, 0]> (rows)
-    matrix = accelsim.ToUnsigned (transposed)
+    offset = Constant <value: tensor = int32 {128}> ()
+    widened = Cast <to = 6> (transposed)
+    lifted = Add (widened, offset)
+    matrix = Cast <to = 2> (lifted)
 }
 """
 

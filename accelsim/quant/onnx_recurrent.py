@@ -6,6 +6,9 @@ are axis 2 of the input products and axis 1 within a step, in the order of `grap
 RNN has no gates' axis. Some attributes no node reads: `y_scale` and `y_zero_point` describe y to whoever dequantizes
 it, and a vanilla RNN's `activation` and `preactivation_scale_log2` say what its table and factors come from.
 
+What a `Scan` body uses of the values outside is not made by a function it calls itself: ONNX Runtime names the values
+of inlined functions alike on both sides, and warns of each such pair.
+
 Source: ONNX operator set 17; the arithmetic is that of `accelsim.quant.execute`.
 """
 
@@ -38,8 +41,7 @@ Clamp16 (x) => (y) {
 
 # Each gate's bias + weights @ x, requantized to int64; `split` is the shape that separates the gates.
 _GATE_PRODUCTS = """
-GateProducts (x, matrix, split, bias, multiplier, shift) => (y) {
-    left_factor, right_divisor = accelsim.ShiftFactors (shift)
+GateProducts (x, matrix, split, bias, multiplier, left_factor, right_divisor) => (y) {
     sums = accelsim.MatrixProduct (x, matrix)
     gates = Reshape (sums, split)
     biased = Add (gates, bias)
@@ -52,17 +54,17 @@ GateProducts (x, matrix, split, bias, multiplier, shift) => (y) {
 _INPUT_PRODUCTS = """
 InputProducts (x, weights, split, bias, multiplier, shift) => (y) {
     matrix = accelsim.GateMatrix (weights)
-    products = accelsim.GateProducts (x, matrix, split, bias, multiplier, shift)
+    left_factor, right_divisor = accelsim.ShiftFactors (shift)
+    products = accelsim.GateProducts (x, matrix, split, bias, multiplier, left_factor, right_divisor)
     clamped = accelsim.Clamp16 (products)
     y = Cast <to = 5> (clamped)
 }
 """
 
 _HIDDEN_BYTES = """
-HiddenBytes (values, multiplier, shift, zero_point) => (y) {
+HiddenBytes (values, multiplier, left_factor, right_divisor, zero_point) => (y) {
     int8_min = Constant <value_int: int = -128> ()
     int8_max = Constant <value_int: int = 127> ()
-    left_factor, right_divisor = accelsim.ShiftFactors (shift)
     scaled = accelsim.MultiplyByQuantizedMultiplier (values, multiplier, left_factor, right_divisor)
     shifted = Add (scaled, zero_point)
     clamped = Clip (shifted, int8_min, int8_max)
@@ -115,6 +117,8 @@ Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_p
     recurrent_multiplier = Reshape (recurrent_m, per_gate)
     input_shift = Reshape (input_s, per_gate)
     recurrent_shift = Reshape (recurrent_s, per_gate)
+    recurrent_left, recurrent_right = accelsim.ShiftFactors (recurrent_shift)
+    hidden_left, hidden_right = accelsim.ShiftFactors (hidden_s)
 
     thirty = Constant <value_int: int = 30> ()
     product_shift = Add (thirty, cell_log2)
@@ -147,7 +151,7 @@ Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_p
         body = step (int8[?, ?] hidden, int64[?, ?] cell, int16[?, 4, ?] step_input)
             => (int8[?, ?] next_hidden, int64[?, ?] next_cell, int8[?, ?] step_output) {
             from_hidden = accelsim.GateProducts (
-                hidden, recurrent_matrix, split_step, recurrent_bias, recurrent_multiplier, recurrent_shift)
+                hidden, recurrent_matrix, split_step, recurrent_bias, recurrent_multiplier, recurrent_left, recurrent_right)
             step_input_wide = Cast <to = 7> (step_input)
             unclamped = Add (step_input_wide, from_hidden)
             gates = accelsim.Clamp16 (unclamped)
@@ -170,7 +174,7 @@ Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_p
 
             cell_tanh = accelsim.Activate (cell_tanh_table, next_cell)
             hidden_product = Mul (output_value, cell_tanh)
-            next_hidden = accelsim.HiddenBytes (hidden_product, hidden_m, hidden_s, hidden_zero)
+            next_hidden = accelsim.HiddenBytes (hidden_product, hidden_m, hidden_left, hidden_right, hidden_zero)
             step_output = Identity (next_hidden)
         }> (initial_state, initial_cell, from_input)
     time_major_y = accelsim.Directed (directed_y, direction)
@@ -199,6 +203,8 @@ Gru <hidden_multiplier, hidden_shift, hidden_zero_point, input_multipliers, inpu
     recurrent_multiplier = Reshape (recurrent_m, per_gate)
     input_shift = Reshape (input_s, per_gate)
     recurrent_shift = Reshape (recurrent_s, per_gate)
+    recurrent_left, recurrent_right = accelsim.ShiftFactors (recurrent_shift)
+    hidden_left, hidden_right = accelsim.ShiftFactors (hidden_s)
     is_linear = Cast <to = 9> (linear)
     one = Constant <value_int: int = 32767> ()
     unit_divisor = Constant <value_int: int = 32768> ()
@@ -218,7 +224,8 @@ Gru <hidden_multiplier, hidden_shift, hidden_zero_point, input_multipliers, inpu
     candidate_matrix = accelsim.GateMatrix (candidate_weights)
     candidate_bias = Gather <axis = 0> (recurrent_bias, candidate_gate)
     candidate_multiplier = Gather <axis = 0> (recurrent_multiplier, candidate_gate)
-    candidate_shift = Gather <axis = 0> (recurrent_shift, candidate_gate)
+    candidate_left = Gather <axis = 0> (recurrent_left, candidate_gate)
+    candidate_right = Gather <axis = 0> (recurrent_right, candidate_gate)
     no_split = Constant <value_ints: ints = [0, -1]> ()
 
     state_shape = accelsim.StateShape (x, recurrent_weights)
@@ -230,7 +237,7 @@ Gru <hidden_multiplier, hidden_shift, hidden_zero_point, input_multipliers, inpu
         body = step (int8[?, ?] hidden, int64[?, ?] state, int16[?, 3, ?] step_input)
             => (int8[?, ?] next_hidden, int64[?, ?] next_state, int8[?, ?] step_output) {
             from_hidden = accelsim.GateProducts (
-                hidden, recurrent_matrix, split_step, recurrent_bias, recurrent_multiplier, recurrent_shift)
+                hidden, recurrent_matrix, split_step, recurrent_bias, recurrent_multiplier, recurrent_left, recurrent_right)
             step_input_wide = Cast <to = 7> (step_input)
             unclamped = Add (step_input_wide, from_hidden)
             gates = accelsim.Clamp16 (unclamped)
@@ -249,9 +256,9 @@ Gru <hidden_multiplier, hidden_shift, hidden_zero_point, input_multipliers, inpu
                 else_branch = before () => (int64[?, ?] let_through_product) {
                     reset_state = Mul (reset, state)
                     let_through = accelsim.RoundingDivide (reset_state, unit_divisor)
-                    let_through_bytes = accelsim.HiddenBytes (let_through, hidden_m, hidden_s, hidden_zero)
+                    let_through_bytes = accelsim.HiddenBytes (let_through, hidden_m, hidden_left, hidden_right, hidden_zero)
                     let_through_product = accelsim.GateProducts (let_through_bytes, candidate_matrix, no_split,
-                        candidate_bias, candidate_multiplier, candidate_shift)
+                        candidate_bias, candidate_multiplier, candidate_left, candidate_right)
                 }>
             candidate_input = Gather <axis = 1> (step_input_wide, candidate_gate)
             candidate_sum = Add (candidate_input, from_state)
@@ -265,7 +272,7 @@ Gru <hidden_multiplier, hidden_shift, hidden_zero_point, input_multipliers, inpu
             kept = accelsim.RoundingDivide (kept_product, unit_divisor)
             state_sum = Add (replaced, kept)
             next_state = accelsim.Clamp16 (state_sum)
-            next_hidden = accelsim.HiddenBytes (next_state, hidden_m, hidden_s, hidden_zero)
+            next_hidden = accelsim.HiddenBytes (next_state, hidden_m, hidden_left, hidden_right, hidden_zero)
             step_output = Identity (next_hidden)
         }> (initial_bytes, initial_state, from_input)
     time_major_y = accelsim.Directed (directed_y, direction)
@@ -286,6 +293,8 @@ Rnn <activation, hidden_multiplier, hidden_shift, hidden_zero_point, input_multi
     recurrent_s = Constant <value_int: int = @recurrent_shift> ()
     direction = Constant <value_int: int = @reverse> ()
 
+    recurrent_left, recurrent_right = accelsim.ShiftFactors (recurrent_s)
+    hidden_left, hidden_right = accelsim.ShiftFactors (hidden_s)
     whole_sequence = Constant <value_ints: ints = [0, 0, -1]> ()
     whole_step = Constant <value_ints: ints = [0, -1]> ()
     time_major = Transpose <perm = [1, 0, 2]> (x)
@@ -301,12 +310,12 @@ Rnn <activation, hidden_multiplier, hidden_shift, hidden_zero_point, input_multi
         body = step (int8[?, ?] hidden, int16[?, ?] step_input)
             => (int8[?, ?] next_hidden, int8[?, ?] step_output) {
             from_hidden = accelsim.GateProducts (
-                hidden, recurrent_matrix, whole_step, recurrent_bias, recurrent_m, recurrent_s)
+                hidden, recurrent_matrix, whole_step, recurrent_bias, recurrent_m, recurrent_left, recurrent_right)
             step_input_wide = Cast <to = 7> (step_input)
             unclamped = Add (step_input_wide, from_hidden)
             argument = accelsim.Clamp16 (unclamped)
             result = accelsim.Activate (activation_table, argument)
-            next_hidden = accelsim.HiddenBytes (result, hidden_m, hidden_s, hidden_zero)
+            next_hidden = accelsim.HiddenBytes (result, hidden_m, hidden_left, hidden_right, hidden_zero)
             step_output = Identity (next_hidden)
         }> (initial_bytes, from_input)
     time_major_y = accelsim.Directed (directed_y, direction)

@@ -174,6 +174,7 @@ def _node(layer: QLayer, constant: _AddConstant) -> NodeProto:
 
     operands = [integer_name(tensor) for tensor in layer_inputs(layer)]
     domain = DOMAIN
+    attributes: dict[str, Any]
     match layer:
         case QConcat():
             operator, domain, attributes = CONCAT, "", {"axis": len(layer.y.shape)}

@@ -12,7 +12,18 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from support.onnx_alterations import (
+    attribute,
+    each,
+    initializer,
+    set_dims,
+    set_input,
+    set_integer,
+    set_integers,
+    set_values,
+    set_version,
+)
 from support.quantized_graphs import difference, random_graph, random_linear, random_lstm, random_tensor, select_step
 
 from accelsim.errors import InputError
@@ -22,7 +33,7 @@ from accelsim.quant.onnx_writer import DIGEST_KEY, build_model, seal, write_quan
 
 
 def whole_graph() -> QGraph:
-    """One layer of each kind, one input scale a feature."""
+    """An LSTM, a selected step and a fully connected layer, one input scale a feature."""
     rng = np.random.default_rng(5)
     source = random_tensor(rng, "features", (3, 4), per_feature=True)
     lstm = random_lstm(rng, "lstm", source, 5)
@@ -128,76 +139,6 @@ def test_fuzz_splices(position: int, inserted: bytes, dropped: int) -> None:
 # --- alterations with a right digest: the structure itself is checked --------------------------------------------
 
 
-def node(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
-    (found,) = [node for node in model.graph.node if node.name == name]
-    return found
-
-
-def attribute(model: onnx.ModelProto, owner: str, name: str) -> onnx.AttributeProto:
-    (found,) = [attribute for attribute in node(model, owner).attribute if attribute.name == name]
-    return found
-
-
-def initializer(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
-    (found,) = [initializer for initializer in model.graph.initializer if initializer.name == name]
-    return found
-
-
-def set_integer(owner: str, name: str, value: int) -> Callable[[onnx.ModelProto], None]:
-    def alter(model: onnx.ModelProto) -> None:
-        attribute(model, owner, name).i = value
-
-    return alter
-
-
-def set_integers(owner: str, name: str, values: list[int]) -> Callable[[onnx.ModelProto], None]:
-    def alter(model: onnx.ModelProto) -> None:
-        target = attribute(model, owner, name)
-        del target.ints[:]
-        target.ints.extend(values)
-
-    return alter
-
-
-def set_values(name: str, values: np.ndarray) -> Callable[[onnx.ModelProto], None]:
-    def alter(model: onnx.ModelProto) -> None:
-        initializer(model, name).CopyFrom(numpy_helper.from_array(values, name))
-
-    return alter
-
-
-def set_dims(name: str, dims: list[int]) -> Callable[[onnx.ModelProto], None]:
-    def alter(model: onnx.ModelProto) -> None:
-        target = initializer(model, name)
-        del target.dims[:]
-        target.dims.extend(dims)
-
-    return alter
-
-
-def set_input(owner: str, index: int, name: str) -> Callable[[onnx.ModelProto], None]:
-    def alter(model: onnx.ModelProto) -> None:
-        node(model, owner).input[index] = name
-
-    return alter
-
-
-def set_version(domain: str, version: int) -> Callable[[onnx.ModelProto], None]:
-    def alter(model: onnx.ModelProto) -> None:
-        (entry,) = [entry for entry in model.opset_import if entry.domain == domain]
-        entry.version = version
-
-    return alter
-
-
-def each(*steps: Callable[[onnx.ModelProto], object]) -> Callable[[onnx.ModelProto], None]:
-    def alter(model: onnx.ModelProto) -> None:
-        for step in steps:
-            step(model)
-
-    return alter
-
-
 def edit_body(model: onnx.ModelProto) -> None:
     (function,) = [function for function in model.functions if function.name == "RoundingDivide"]
     function.node[0].attribute[0].i = 3
@@ -237,7 +178,7 @@ def relu_inside(model: onnx.ModelProto) -> None:
 DEQUANTIZE = f"DequantizeLinear.{GRAPH.output.name}"
 TABLE = np.zeros(65536, dtype=np.int16)
 ALTERATIONS: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
-    "domain version": (set_version("accelsim", 2), r"version of domain accelsim: 2; expected 1"),
+    "domain version": (set_version("accelsim", 1), r"version of domain accelsim: 1; expected 2"),
     "opset version": (set_version("", 21), r"version of domain ai\.onnx: 21; expected 17"),
     "no opset": (lambda m: m.opset_import.pop(0), r"version of domain ai\.onnx: none"),
     "function body": (edit_body, r"function RoundingDivide: its body is another"),
@@ -254,10 +195,10 @@ ALTERATIONS: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "no layers": (lambda m: m.graph.node.pop(1) and m.graph.node.pop(1) and m.graph.node.pop(1), r"graph: 2 nodes"),
     "first node": (lambda m: m.graph.node.pop(0), r"graph: 4 nodes; expected QuantizeLinear"),
     "last node": (lambda m: m.graph.node.pop(), r"graph: 4 nodes; expected QuantizeLinear"),
-    "foreign node": (relu_inside, r"node 'select': operator \.Relu; expected one of accelsim"),
+    "foreign node": (relu_inside, r"node 'select': operator \.Relu; expected Concat, or one of accelsim"),
     "unknown operator": (
-        lambda m: setattr(m.graph.node[2], "op_type", "Gru"),
-        r"node 'select': operator accelsim\.Gru; expected one of accelsim",
+        lambda m: setattr(m.graph.node[2], "op_type", "Scan"),
+        r"node 'select': operator accelsim\.Scan; expected Concat, or one of accelsim",
     ),
     "more inputs": (lambda m: m.graph.input.append(m.graph.input[0]), r"inputs: \['features', 'features'\]"),
     "other input": (set_input("QuantizeLinear.features", 0, "elsewhere"), r"inputs: \['features'\]; expected one"),
@@ -334,7 +275,10 @@ ALTERATIONS: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
         r"layer 'lstm': recurrent_requantizers\[3\] shift: 60; expected an integer in \[-31, 31\]",
     ),
     "hidden shift": (set_integer("lstm", "hidden_shift", -40), r"layer 'lstm': hidden_requantizer shift: -40"),
-    "shifts": (set_integers("lstm", "input_shifts", [1, 2]), r"input_multipliers, input_shifts: 4 and 2; expected one"),
+    "shifts": (
+        set_integers("lstm", "input_shifts", [1, 2]),
+        r"input_multipliers, input_shifts: 4 and 2; expected 4, one a gate",
+    ),
     "step": (set_integer("select", "step", 3), r"layer 'select': step: 3; expected an integer in \[0, 2\]"),
     "attribute type": (retype_attribute, r"node 'select': step: attribute type 1; expected 2"),
     "attribute gone": (lambda m: m.graph.node[2].attribute.pop(), r"node 'select': step: missing"),
