@@ -87,7 +87,7 @@ def quantize_multiplier(value: float) -> tuple[int, int]:
     if value == 0.0:
         return 0, 0
     mantissa, shift = math.frexp(value)
-    multiplier = int(math.floor(mantissa * 2**31 + 0.5))
+    multiplier = math.floor(mantissa * 2**31 + 0.5)
     if multiplier == 2**31:
         multiplier //= 2
         shift += 1

@@ -40,7 +40,9 @@ def load_chip(name_or_path: str | Path) -> Chip:
     else:
         near = difflib.get_close_matches(text, chip_names(), n=1, cutoff=0.4)
         hint = f" (nearest: {near[0]})" if near else ""
-        raise InputError("--chip", "", f"no chip named {text!r}{hint}", f"one of {', '.join(chip_names())}, or a .toml file")
+        raise InputError(
+            "--chip", "", f"no chip named {text!r}{hint}", f"one of {', '.join(chip_names())}, or a .toml file"
+        )
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -73,7 +75,9 @@ def check_chip(data: dict[str, Any], where: str | Path) -> Chip:
     keys = set(_keys(Chip, ""))
     wrong = [key for key in chip.provenance if key not in keys and not _is_table(key, keys)]
     if wrong:
-        raise ManyErrors([InputError(where, f'provenance."{key}"', "names no key" + _nearest(key, keys)) for key in wrong])
+        raise ManyErrors(
+            [InputError(where, f'provenance."{key}"', "names no key" + _nearest(key, keys)) for key in wrong]
+        )
     return chip
 
 

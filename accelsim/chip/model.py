@@ -73,7 +73,9 @@ class Sram(Section):
     """One on-chip memory: each bank serves one word a cycle."""
 
     capacity_bytes: Positive = Field(description="Size.")
-    banks: Annotated[int, Field(ge=1, le=MAX_BANKS)] = Field(description="Banks; consecutive words lie in consecutive banks.")
+    banks: Annotated[int, Field(ge=1, le=MAX_BANKS)] = Field(
+        description="Banks; consecutive words lie in consecutive banks."
+    )
     word_bytes: Positive = Field(description="Width of a bank.")
 
     @model_validator(mode="after")

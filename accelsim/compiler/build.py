@@ -7,23 +7,30 @@ from accelsim.compiler.lowering import lower
 from accelsim.compiler.placement import PlacedStage, Placement, place, plan_residency
 from accelsim.compiler.schedule import choose, describe
 from accelsim.compiler.stages import build_plan, frame_bytes
+from accelsim.errors import InputError
 from accelsim.isa import encode, opcodes
 from accelsim.isa.program import HostTensor, LayerInfo, Program
 from accelsim.quant.model import QGraph, QTensor
 
+MOST_FRAMES = 64
+"""Largest batch: what a product's word can say."""
 
-def compile_graph(graph: QGraph, chip: Chip) -> Program:
+
+def compile_graph(graph: QGraph, chip: Chip, *, batch: int = 1) -> Program:
     """Compile a quantized graph for a chip.
 
     Parameters
     ----------
     graph : QGraph
     chip : Chip
+    batch : int
+        Frames handled at once, 1 to 64. Up to the chip's `mac.batch_columns` of them share each read of the weights'
+        memory; all of them share what is loaded from DRAM.
 
     Returns
     -------
     Program
-        Handles one frame: weights are loaded, the state starts anew.
+        Handles a batch of frames: weights are loaded, the states start anew.
 
     Raises
     ------
@@ -32,22 +39,25 @@ def compile_graph(graph: QGraph, chip: Chip) -> Program:
     InputError
         The graph has a form that can't be compiled.
     """
-    plan = build_plan(graph)
+    if not 1 <= batch <= MOST_FRAMES:
+        raise InputError("--batch", "", f"found {batch}", f"1 to {MOST_FRAMES}")
+    plan = build_plan(graph, batch)
     products = [product for segment in plan.segments for stage in segment.stages for product in stage.products]
     blocks = plan_residency(products, chip)
     plan, slots = choose(plan, blocks, chip)
-    placement = place(plan, blocks, slots, frame_bytes(graph), chip)
+    placement = place(plan, blocks, slots, batch * frame_bytes(graph), chip)
     instructions, layers = lower(plan, placement, chip).finish()
     steps = plan.output.last - plan.output.first
-    output_shape = (steps, plan.output.row_bytes) if len(graph.output.shape) == 2 else (plan.output.row_bytes,)
+    features = plan.output.row_bytes // batch
+    output_shape = (steps, features) if len(graph.output.shape) == 2 else (features,)
     program = Program(
         name=graph.name,
         isa_version=opcodes.ISA_VERSION,
         chip=chip,
         schedule=describe(plan),
         words=tuple(encode(instruction) for instruction in instructions),
-        inputs=(_host_tensor(graph.input, graph.input.shape, placement.sequences[plan.input.name]),),
-        outputs=(_host_tensor(graph.output, output_shape, placement.sequences[plan.output.name]),),
+        inputs=(_host_tensor(graph.input, graph.input.shape, placement.sequences[plan.input.name], batch),),
+        outputs=(_host_tensor(graph.output, output_shape, placement.sequences[plan.output.name], batch),),
         regions=tuple(placement.regions),
         layers=_layer_table(placement, layers),
         image=placement.image,
@@ -57,7 +67,7 @@ def compile_graph(graph: QGraph, chip: Chip) -> Program:
     return program
 
 
-def _host_tensor(tensor: QTensor, shape: tuple[int, ...], address: int) -> HostTensor:
+def _host_tensor(tensor: QTensor, shape: tuple[int, ...], address: int, batch: int) -> HostTensor:
     return HostTensor(
         name=tensor.name,
         dtype="int8",
@@ -65,6 +75,7 @@ def _host_tensor(tensor: QTensor, shape: tuple[int, ...], address: int) -> HostT
         scale=tuple(float(value) for value in tensor.scale),
         zero_point=tensor.zero_point,
         address=address,
+        batch=batch,
     )
 
 

@@ -133,15 +133,15 @@ class Cell:
         return [name for name in dict.fromkeys(names) if name.split(".")[0] != self.state]
 
 
-def cell_of(layer: QRecurrent | QLinear) -> Cell:
-    """The cell of a layer."""
+def cell_of(layer: QRecurrent | QLinear, batch: int) -> Cell:
+    """The cell of a layer, for `batch` vectors that lie element beside element."""
     if isinstance(layer, QLstm):
         return _lstm(layer)
     if isinstance(layer, QGru):
         return _gru(layer)
     if isinstance(layer, QRnn):
         return _rnn(layer)
-    block = int8_block(zero_point=layer.y.zero_point, channels=np.asarray(layer.output_scale))
+    block = int8_block(zero_point=layer.y.zero_point, channels=np.repeat(layer.output_scale, batch))
     product = CellProduct("weights", layer.weights, layer.bias, "input")
     return Cell("linear", (product,), (Step(RESULT, block, Sums(0, 0), RESULT, takes_sums=0, real=True),))
 

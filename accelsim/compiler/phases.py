@@ -100,7 +100,7 @@ class Phases:
         return fields
 
     def _sums(self, place: Place, sums: Sums) -> int:
-        return place.placed.products[sums.product].sums + 4 * sums.row
+        return place.placed.products[sums.product].sums + 4 * sums.row * place.stage.batch
 
     def _waits(self, place: Place, number: int) -> list[Token]:
         """The elements it takes. Unchained, a product's first reader waits for all of it."""

@@ -373,5 +373,5 @@ def _place_values(placed: PlacedStage, pitch: int, state_pitch: int, activations
     taken: list[int] = []
     for one in placed.products:
         label = f"{name} sums of {one.product.name}"
-        one.sums = accumulators.take(label, 4 * one.product.rows, apart_from=taken)
+        one.sums = accumulators.take(label, 4 * one.product.rows * stage.batch, apart_from=taken)
         taken.append(one.sums)

@@ -61,6 +61,7 @@ class Products:
                 start=Start.BIAS,
                 rows=one.product.rows,
                 columns=one.product.columns,
+                extra_vectors=place.stage.batch - 1,
                 weights=emitter.operand("matmul", "weights", one.weights),
                 input=source,
                 accumulators=emitter.operand("matmul", "accumulators", one.sums),
@@ -75,7 +76,12 @@ class Products:
         emitter.emit("sync", layer=layer, guard=guard, unit=Unit.MATRIX, waits=waits)
         if one.blocks:
             rows = one.block_rows
-            strides = ((1, one.dram, rows * one.product.columns), (2, one.sums, 4 * rows), (3, one.bias, 4 * rows))
+            many = 4 * rows
+            strides = (
+                (1, one.dram, rows * one.product.columns),
+                (2, one.sums, 4 * rows * place.stage.batch),
+                (3, one.bias, 4 * rows),
+            )
             slot = self._slot(place, one, 0, one.slot_bytes)
             operands = [
                 (emitter.scratch(number, address, strides=(0, stride), layer=layer, guard=guard), 0)
@@ -88,7 +94,7 @@ class Products:
             slot = self._slot(place, one, one.blocks, 0)
             operands = [
                 emitter.operand("load", "source", one.dram + done * one.product.columns),
-                emitter.operand("matmul", "accumulators", one.sums + 4 * done),
+                emitter.operand("matmul", "accumulators", one.sums + 4 * done * place.stage.batch),
                 emitter.operand("matmul", "bias", one.bias + 4 * done),
             ]
             self._block(place, one, source, one.rest_rows, slot, operands, chained)
@@ -146,6 +152,7 @@ class Products:
             start=Start.BIAS,
             rows=rows,
             columns=one.product.columns,
+            extra_vectors=place.stage.batch - 1,
             weights=slot,
             input=source,
             accumulators=sums,

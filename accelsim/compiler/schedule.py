@@ -141,7 +141,8 @@ def wave_cycles(costs: Sequential[_StageCost]) -> float:
 
 
 def _stage_cost(stage: Stage, blocks: Sequential[int], ready: float, chip: Chip) -> _StageCost:
-    beats = [-(-one.rows // chip.mac.rows) * -(-one.columns // chip.mac.columns) for one in stage.products]
+    groups = -(-stage.batch // chip.mac.batch_columns)
+    beats = [groups * -(-one.rows // chip.mac.rows) * -(-one.columns // chip.mac.columns) for one in stage.products]
     streamed = sum(
         whole_tiles(one.rows, chip.mac.rows) * one.columns
         for one, block in zip(stage.products, blocks, strict=True)

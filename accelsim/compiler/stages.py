@@ -58,7 +58,7 @@ class Sequence:
     steps : int
         Length of the time axis.
     row_bytes : int
-        Features.
+        Bytes of a step of all frames of a batch.
     first, last : int
         The steps (in time) that are there: first <= t < last.
     """
@@ -83,7 +83,7 @@ class Sink:
     ----------
     sequence : Sequence
     column : int
-        First byte in a row.
+        First byte in a row, which holds the batch's bytes of a feature side by side.
     first, last : int
         The steps (in time) that go there; step t goes to row ``t - first``.
     """
@@ -115,6 +115,8 @@ class Stage:
     sinks : tuple of Sink
     delay : int
         It handles p in wave p + delay.
+    batch : int
+        Frames handled at once.
     """
 
     layer: QRecurrent | QLinear
@@ -127,6 +129,7 @@ class Stage:
     source: int | Sequence
     sinks: tuple[Sink, ...] = ()
     delay: int = 0
+    batch: int = 1
 
     @property
     def steps(self) -> int:
@@ -135,8 +138,8 @@ class Stage:
 
     @property
     def outputs(self) -> int:
-        """Bytes it makes a step."""
-        return self.layer.y.features
+        """Bytes it makes a step, of all frames of a batch."""
+        return self.layer.y.features * self.batch
 
     @property
     def macs(self) -> int:
@@ -218,7 +221,7 @@ class _Value:
     uses: list[_Use] = field(default_factory=list)
 
 
-def build_plan(graph: QGraph) -> Plan:
+def build_plan(graph: QGraph, batch: int) -> Plan:
     """The segments of a graph, without delays yet.
 
     Raises
@@ -226,12 +229,13 @@ def build_plan(graph: QGraph) -> Plan:
     InputError
         A recurrent layer after a selected step, or a graph that computes nothing.
     """
-    return _Planner(graph).plan()
+    return _Planner(graph, batch).plan()
 
 
 class _Planner:
-    def __init__(self, graph: QGraph) -> None:
+    def __init__(self, graph: QGraph, batch: int) -> None:
         self.graph = graph
+        self.batch = batch
         self.steps = graph.input.shape[0] if len(graph.input.shape) == 2 else 1
         # For each tensor: the tensor it is a step of (itself otherwise), and that step.
         self.meaning: dict[str, tuple[str, int | None]] = {
@@ -314,19 +318,19 @@ class _Planner:
             if inner is not None:
                 pieces += self._pieces(inner, step)
             else:
-                pieces.append((base, step, part.features))
+                pieces.append((base, step, part.features * self.batch))
         return pieces
 
-    def _sequence(self, name: str, row_bytes: int) -> Sequence:
+    def _sequence(self, name: str, features: int) -> Sequence:
         if name not in self.sequences:
             uses = self.uses[name]
             first, last = min(use.first for use in uses), max(use.last for use in uses)
-            self.sequences[name] = Sequence(name, self.steps, row_bytes, first, last)
+            self.sequences[name] = Sequence(name, self.steps, features * self.batch, first, last)
         return self.sequences[name]
 
     def _build(self, output: tuple[str, int, int]) -> Plan:
         graph = self.graph
-        whole_input = Sequence(graph.input.name, self.steps, graph.input.features, 0, self.steps)
+        whole_input = Sequence(graph.input.name, self.steps, graph.input.features * self.batch, 0, self.steps)
         self.sequences[graph.input.name] = whole_input
         self.level[graph.input.name] = 0
         # A stage's place: the segment, and its index there.
@@ -379,10 +383,10 @@ class _Planner:
             if isinstance(use.layer, QConcat):
                 joined = self._sequence(use.layer.y.name, use.layer.y.features)
                 sinks.append(Sink(joined, use.column, use.first, use.last))
-        cell = cell_of(layer)
+        cell = cell_of(layer, self.batch)
         products = tuple(Product(one.name, one.weights, one.bias) for one in cell.products)
         first, last = min(use.first for use in uses), max(use.last for use in uses)
-        stage = Stage(layer, cell, products, backwards, self.steps, 0, 0, source, tuple(sinks))
+        stage = Stage(layer, cell, products, backwards, self.steps, 0, 0, source, tuple(sinks), batch=self.batch)
         begin, end = stage.handled(first, last)
         return replace(stage, first=0 if not isinstance(layer, QLinear) else begin, last=end)
 

@@ -81,6 +81,7 @@ def _tensor_line(directive: str, tensor: HostTensor) -> str:
     return (
         f"{directive} {toml_string(tensor.name)} dtype={tensor.dtype} shape={shape} scale={scale}"
         f" zero_point={tensor.zero_point} address=0x{tensor.address:x}"
+        + (f" batch={tensor.batch}" if tensor.batch != 1 else "")
     )
 
 
@@ -336,4 +337,5 @@ def _tensor(directive: Directive) -> HostTensor:
         scale=directive.floats("scale"),
         zero_point=directive.number("zero_point", 0),
         address=directive.number("address"),
+        batch=directive.number("batch", 1),
     )

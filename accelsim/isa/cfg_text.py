@@ -257,6 +257,7 @@ def _tensor(table: _Table) -> HostTensor:
         scale=table.items("scale", float, "float"),
         zero_point=table.integer("zero_point"),
         address=table.integer("address"),
+        batch=table.integer("batch"),
     )
     table.finish()
     return tensor

@@ -101,6 +101,8 @@ def _factor(rules: Definition, form: Format, factor: Factor, fields: Mapping[str
     value = fields[factor.field]
     if factor.modifier == "whole_tiles":
         return -(-value // array_rows) * array_rows
+    if factor.modifier == "plus_one":
+        return value + 1
     if factor.modifier == "bytes":
         return rules.elements[rules.value_name(form.field(factor.field).enum, value)].bytes
     return value

@@ -53,6 +53,8 @@ class HostTensor:
         In [-128, 127].
     address : int
         First byte in DRAM; rows are contiguous.
+    batch : int
+        Frames a run handles at once; their elements lie side by side, the first of each frame, then the second...
     """
 
     name: str
@@ -61,6 +63,7 @@ class HostTensor:
     scale: tuple[float, ...]
     zero_point: int
     address: int
+    batch: int = 1
 
     def __post_init__(self) -> None:
         # Quantizers hand over numpy scalars; files and comparisons want Python's numbers.
@@ -69,8 +72,8 @@ class HostTensor:
 
     @property
     def bytes(self) -> int:
-        """Bytes of one frame."""
-        return math.prod(self.shape)
+        """Bytes of a batch."""
+        return math.prod(self.shape) * self.batch
 
     @property
     def end(self) -> int:
@@ -137,6 +140,11 @@ class Program:
     layers: tuple[LayerInfo, ...]
     image: bytes
     image_address: int
+
+    @property
+    def batch(self) -> int:
+        """Frames a run handles at once."""
+        return self.inputs[0].batch if self.inputs else 1
 
     @cached_property
     def instructions(self) -> tuple[Instruction, ...]:

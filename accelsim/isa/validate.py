@@ -169,6 +169,8 @@ def _quantization(field: str, tensor: HostTensor, where: str | Path) -> Iterator
         yield InputError(where, field, f"{len(tensor.scale)} scales", f"1 or {tensor.shape[-1]}")
     if not all(_is_float32(scale) and scale > 0 for scale in tensor.scale):
         yield InputError(where, field, "a scale is not a positive finite float32 value")
+    if not 1 <= tensor.batch <= 64:
+        yield InputError(where, field, f"found batch {tensor.batch}", "1 to 64")
     if not -128 <= tensor.zero_point <= 127:
         yield InputError(where, field, f"found zero point {tensor.zero_point}", "-128 to 127")
 

@@ -19,7 +19,7 @@ from accelsim.isa.opcodes import Memory, Op
 from accelsim.isa.program import Program
 from accelsim.machine import kernels
 from accelsim.machine.jit import jit
-from accelsim.machine.memory import DRAM, MemoryImage, check_frames, initial_dram
+from accelsim.machine.memory import DRAM, MemoryImage, check_frames, from_batches, initial_dram, to_batches
 
 _LOOP, _ADDRESS, _GUARD, _HALT = int(Op.LOOP), int(Op.ADDRESS), int(Op.GUARD), int(Op.HALT)
 _LOAD, _STORE, _MATMUL, _VECTOR = int(Op.LOAD), int(Op.STORE), int(Op.MATMUL), int(Op.VECTOR)
@@ -52,11 +52,12 @@ def run_functional(program: Program, frames: NDArray[np.int8]) -> NDArray[np.int
     check_frames(program, frames)
     memory = MemoryImage(program)
     source, result = program.inputs[0], program.outputs[0]
-    outputs = np.zeros((len(frames), result.bytes), dtype=np.int8)
+    batches = to_batches(source, frames)
+    outputs = np.zeros((len(batches), result.bytes), dtype=np.int8)
     activations, parameters = memory.bytes[_ACTIVATIONS], memory.bytes[_PARAMETERS]
     status = np.zeros(4, dtype=np.int64)
     _run(
-        table(program.instructions), np.ascontiguousarray(frames).reshape(len(frames), -1), outputs, source.address,
+        table(program.instructions), batches, outputs, source.address,
         result.address, initial_dram(program), memory.bytes[DRAM], memory.bytes[_WEIGHTS], activations,
         activations.view(np.int16), memory.bytes[_ACCUMULATORS], memory.bytes[_ACCUMULATORS].view(np.int32),
         parameters, parameters.view(np.int16), parameters.view(np.int32), parameters.view(np.float64),
@@ -64,7 +65,7 @@ def run_functional(program: Program, frames: NDArray[np.int8]) -> NDArray[np.int
     )  # fmt: skip
     if status[0] != _DONE:
         raise _fault(program, status)
-    return outputs.reshape(len(frames), *result.shape)
+    return from_batches(result, outputs)[: len(frames)]
 
 
 def _fault(program: Program, status: NDArray[np.int64]) -> InputError:
@@ -198,20 +199,23 @@ def _run_frame(
 def _matmul(
     row: Any, values: Any, weights: Any, act8: Any, acc32: Any, par32: Any, sizes: Any, array_rows: int, status: Any
 ) -> bool:
-    rows, columns = row[isa.COL_ROWS], row[isa.COL_COLUMNS]
+    rows, columns, vectors = row[isa.COL_ROWS], row[isa.COL_COLUMNS], row[isa.COL_EXTRA_VECTORS] + 1
     w = values[row[isa.COL_WEIGHTS_REGISTER]] + row[isa.COL_WEIGHTS_OFFSET]
     x = values[row[isa.COL_INPUT_REGISTER]] + row[isa.COL_INPUT_OFFSET]
     s = values[row[isa.COL_ACCUMULATORS_REGISTER]] + row[isa.COL_ACCUMULATORS_OFFSET]
     b = values[row[isa.COL_BIAS_REGISTER]] + row[isa.COL_BIAS_OFFSET]
     padded = (rows + array_rows - 1) // array_rows * array_rows
-    if _misfit(status, sizes, _WEIGHTS, w, padded * columns, 1) or _misfit(status, sizes, _ACTIVATIONS, x, columns, 1):
+    if _misfit(status, sizes, _WEIGHTS, w, padded * columns, 1) or _misfit(
+        status, sizes, _ACTIVATIONS, x, columns * vectors, 1
+    ):
         return True
-    if _misfit(status, sizes, _ACCUMULATORS, s, 4 * rows, 4):
+    if _misfit(status, sizes, _ACCUMULATORS, s, 4 * rows * vectors, 4):
         return True
     if row[isa.COL_START] == _BIAS and _misfit(status, sizes, _PARAMETERS, b, 4 * rows, 4):
         return True
     kernels.matmul(
-        weights, w, act8, x, acc32, s // 4, par32, b // 4, row[isa.COL_START], rows, columns, array_rows
+        weights, w, act8, x, acc32, s // 4, par32, b // 4, row[isa.COL_START], rows, columns, vectors,
+        array_rows,
     )  # fmt: skip
     return False
 

@@ -45,9 +45,9 @@ def round_half_away(x: float) -> int:
 @jit
 def matmul(
     weights: Any, w: int, x8: Any, x: int, sums: Any, s: int, bias: Any, b: int, start: int, rows: int, columns: int,
-    array_rows: int,
+    vectors: int, array_rows: int,
 ) -> None:  # fmt: skip
-    """``sums[s:s+rows] = start + W @ x``; W in row tiles, indices in elements of each array.
+    """``sums[rows, vectors] = start + W @ x[columns, vectors]``; W in row tiles, indices in elements of each array.
 
     Parameters
     ----------
@@ -57,20 +57,21 @@ def matmul(
     total = np.empty(array_rows, dtype=np.int32)
     for first in range(0, rows, array_rows):
         height = min(array_rows, rows - first)
-        total[:] = 0
-        if start == _BIAS:
+        for vector in range(vectors):
+            total[:] = 0
+            if start == _BIAS:
+                for row in range(height):
+                    total[row] = bias[b + first + row]
+            elif start == _ACCUMULATE:
+                for row in range(height):
+                    total[row] = sums[s + (first + row) * vectors + vector]
+            for column in range(columns):
+                value = np.int32(x8[x + column * vectors + vector])
+                at = w + first * columns + column * array_rows
+                for row in range(array_rows):
+                    total[row] += np.int32(weights[at + row]) * value
             for row in range(height):
-                total[row] = bias[b + first + row]
-        elif start == _ACCUMULATE:
-            for row in range(height):
-                total[row] = sums[s + first + row]
-        for column in range(columns):
-            value = np.int32(x8[x + column])
-            at = w + first * columns + column * array_rows
-            for row in range(array_rows):
-                total[row] += np.int32(weights[at + row]) * value
-        for row in range(height):
-            sums[s + first + row] = total[row]
+                sums[s + (first + row) * vectors + vector] = total[row]
 
 
 @jit

@@ -33,13 +33,39 @@ class MemoryImage:
         self.bytes = [np.zeros(-(-size // 8) * 8, dtype=np.int8) for size in self.sizes]
         self.bytes[DRAM][: self.sizes[DRAM]] = initial_dram(program)
 
-    def write_tensor(self, tensor: HostTensor, values: NDArray[np.int8]) -> None:
-        """The host puts a frame's tensor into DRAM."""
-        self.bytes[DRAM][tensor.address : tensor.end] = values.reshape(-1)
+    def write_tensor(self, tensor: HostTensor, frames: NDArray[np.int8]) -> None:
+        """The host puts a tensor of a batch of frames, or of fewer, into DRAM."""
+        (batch,) = to_batches(tensor, frames)
+        self.bytes[DRAM][tensor.address : tensor.end] = batch
 
     def read_tensor(self, tensor: HostTensor) -> NDArray[np.int8]:
-        """The host takes a frame's tensor out of DRAM."""
-        return self.bytes[DRAM][tensor.address : tensor.end].reshape(tensor.shape).copy()
+        """The host takes a tensor of a batch of frames out of DRAM: int8[batch, *shape]."""
+        return from_batches(tensor, self.bytes[DRAM][tensor.address : tensor.end][None])
+
+
+def to_batches(tensor: HostTensor, frames: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Frames as they lie in DRAM: in batches, element beside element; zeros fill the last batch.
+
+    Parameters
+    ----------
+    tensor : HostTensor
+    frames : int8[N, *shape]
+
+    Returns
+    -------
+    int8[ceil(N / batch), bytes]
+    """
+    batches = -(-len(frames) // tensor.batch)
+    padded = np.zeros((batches * tensor.batch, tensor.bytes // tensor.batch), dtype=np.int8)
+    padded[: len(frames)] = frames.reshape(len(frames), -1)
+    side_by_side = padded.reshape(batches, tensor.batch, -1).transpose(0, 2, 1)
+    return np.ascontiguousarray(side_by_side).reshape(batches, tensor.bytes)
+
+
+def from_batches(tensor: HostTensor, batches: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The frames of `to_batches`: int8[batches * batch, *shape]."""
+    apart = batches.reshape(len(batches), -1, tensor.batch).transpose(0, 2, 1)
+    return np.ascontiguousarray(apart).reshape(-1, *tensor.shape)
 
 
 def dram_bytes(program: Program) -> int:

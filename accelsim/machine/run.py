@@ -21,7 +21,7 @@ class Run:
     ----------
     outputs : int8[N, *output shape]
     counters : Counters
-        Of one frame. Control flow does not depend on data, so all frames take the same cycles.
+        Of one run: a frame, or a batch of them. Control flow does not depend on data, so all take the same cycles.
     events : EVENT[operations] or None
         Of one frame, on request.
     """
@@ -65,10 +65,11 @@ def run_program(
     from accelsim.machine.functional import run_functional
     from accelsim.machine.reference import run_reference
 
-    timed = run_reference(program, frames[0], keep_events=keep_events, check_hazards=check_hazards, progress=progress)
+    first = frames[: program.batch]
+    timed = run_reference(program, first, keep_events=keep_events, check_hazards=check_hazards, progress=progress)
     outputs = run_functional(program, frames)
-    if not np.array_equal(outputs[0], timed.output):
+    if not np.array_equal(outputs[: len(first)], timed.output):
         # A hand-written program may race; that is its author's mistake, and the check says where.
-        run_reference(program, frames[0], check_hazards=True)
+        run_reference(program, first, check_hazards=True)
         raise InternalError(f"{program.name}: the reference and the functional engine differ on the first frame")
     return Run(outputs, timed.counters, timed.events)

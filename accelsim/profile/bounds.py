@@ -69,7 +69,8 @@ def lower_bound(program: Program) -> Bound:
         if operation is not None:
             flow.follow(operation)
             if operation.name == "matmul":
-                macs += operation.fields["rows"] * operation.fields["columns"]
+                vectors = operation.fields["extra_vectors"] + 1
+                macs += operation.fields["rows"] * operation.fields["columns"] * vectors
     chip = program.chip
     peak = chip.mac.rows * chip.mac.columns * chip.mac.batch_columns
     touched = int(np.count_nonzero(flow.touched)) * chip.dram.rate.denominator
@@ -110,23 +111,25 @@ class _Dataflow:
 
     def _matmul(self, operation: Operation, reads: list[Access], write: Access) -> None:
         fields, mac = operation.fields, self.chip.mac
-        columns = fields["columns"]
-        tile_beats = -(-columns // mac.columns)
+        columns, vectors = fields["columns"], fields["extra_vectors"] + 1
+        tile_beats = -(-columns // mac.columns) * -(-vectors // mac.batch_columns)
         issued = -1
         for first in range(0, fields["rows"], mac.rows):
             size = min(mac.rows, fields["rows"] - first)
             ready = -1
             for access in reads:
                 if access.operand == "input":
-                    part = self._range(access, 0, columns)
+                    part = self._range(access, 0, columns * vectors)
                 elif access.operand == "weights":
                     part = self._range(access, first * columns, mac.rows * columns)
-                else:
+                elif access.operand == "bias":
                     part = self._range(access, 4 * first, 4 * size)
+                else:
+                    part = self._range(access, 4 * first * vectors, 4 * size * vectors)
                 ready = max(ready, int(part.max()))
             # The tile's last beat comes after everything it sums, and a beat a cycle after the tile before.
             issued = max(issued + tile_beats, ready + 1)
-            self._put(write, 4 * first, 4 * size, issued + mac.latency_cycles)
+            self._put(write, 4 * first * vectors, 4 * size * vectors, issued + mac.latency_cycles)
 
     def _vector(self, operation: Operation, reads: list[Access], write: Access) -> None:
         length, lanes = operation.fields["length"], self.chip.vector.lanes

@@ -38,6 +38,8 @@ class Beat:
         The elements it works on: rows of a product, elements of a vector.
     column, columns : int
         The inputs a product's beat sums.
+    vector, vectors : int
+        The vectors it does so for.
     """
 
     passes: tuple[Pass, ...]
@@ -49,6 +51,8 @@ class Beat:
     size: int = 0
     column: int = 0
     columns: int = 0
+    vector: int = 0
+    vectors: int = 1
 
 
 class BeatTable:
@@ -85,40 +89,45 @@ class BeatTable:
         return Beat(split_into_passes((*reads, *writes), self.banks, self.word_bytes), reads, writes, **values)
 
     def _matmul(self, operation: Operation) -> tuple[Beat, ...]:
-        """Row tile after row tile, in each the inputs from first to last; the sums are written once a row tile.
+        """Row tile after row tile, in each all vectors that fit the array side by side, then the next of them.
 
-        Elements are taken while the first row tile goes over the inputs, and given as a row tile's sums are written.
+        A beat sums a tile's inputs; the first ones come first, and the sums are written with the last. Where vectors
+        don't fit side by side, the weights are read again for the next of them. Elements are taken while the first row
+        tile first goes over the inputs, and given when a row tile's sums are written for the last vectors.
         """
         fields, at = operation.fields, operation.addresses
-        height, width = self.chip.mac.rows, self.chip.mac.columns
-        rows, columns = fields["rows"], fields["columns"]
+        height, width, together = self.chip.mac.rows, self.chip.mac.columns, self.chip.mac.batch_columns
+        rows, columns, vectors = fields["rows"], fields["columns"], fields["extra_vectors"] + 1
         beats = []
         for first in range(0, rows, height):
             size = min(height, rows - first)
-            sums = (_ACCUMULATORS, at["accumulators"] + 4 * first, 4 * size)
-            for column in range(0, columns, width):
-                count = min(width, columns - column)
-                reads: list[Access] = [
-                    (_WEIGHTS, at["weights"] + first * columns + column * height, height * count),
-                    (_ACTIVATIONS, at["input"] + column, count),
-                ]
-                if column == 0 and fields["start"] == Start.BIAS:
-                    reads.append((_PARAMETERS, at["bias"] + 4 * first, 4 * size))
-                elif column == 0 and fields["start"] == Start.ACCUMULATE:
-                    reads.append(sums)
-                last = column + width >= columns
-                beats.append(
-                    self.beat(
-                        tuple(reads),
-                        (sums,) if last else (),
-                        takes=count if first == 0 else 0,
-                        gives=size if last else 0,
-                        first=first,
-                        size=size,
-                        column=column,
-                        columns=count,
+            sums = (_ACCUMULATORS, at["accumulators"] + 4 * first * vectors, 4 * size * vectors)
+            for vector in range(0, vectors, together):
+                for column in range(0, columns, width):
+                    count = min(width, columns - column)
+                    reads: list[Access] = [
+                        (_WEIGHTS, at["weights"] + first * columns + column * height, height * count),
+                        (_ACTIVATIONS, at["input"] + column * vectors, count * vectors),
+                    ]
+                    if column == 0 and fields["start"] == Start.BIAS:
+                        reads.append((_PARAMETERS, at["bias"] + 4 * first, 4 * size))
+                    elif column == 0 and fields["start"] == Start.ACCUMULATE:
+                        reads.append(sums)
+                    last = column + width >= columns
+                    beats.append(
+                        self.beat(
+                            tuple(reads),
+                            (sums,) if last else (),
+                            takes=count * vectors if first == 0 and vector == 0 else 0,
+                            gives=size * vectors if last and vector + together >= vectors else 0,
+                            first=first,
+                            size=size,
+                            column=column,
+                            columns=count,
+                            vector=vector,
+                            vectors=min(together, vectors - vector),
+                        )
                     )
-                )
         return tuple(beats)
 
     def _vector(self, operation: Operation) -> tuple[Beat, ...]:

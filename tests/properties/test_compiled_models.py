@@ -12,7 +12,7 @@ from support.random_models import random_graph, random_network
 from accelsim.chip import Chip, load_chip
 from accelsim.chip.load import check_chip
 from accelsim.compiler import compile_graph
-from accelsim.errors import CapacityError
+from accelsim.errors import CapacityError, InputError
 from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import lower_bound
@@ -38,13 +38,13 @@ def graphs(draw: st.DrawFn) -> QGraph:
     )
 
 
-def check(graph: QGraph, chip: Chip, seed: int) -> None:
-    program = compile_graph(graph, chip)
-    frames = np.random.default_rng(seed).integers(-128, 128, (2, *graph.input.shape)).astype(np.int8)
+def check(graph: QGraph, chip: Chip, seed: int, batch: int = 1) -> None:
+    program = compile_graph(graph, chip, batch=batch)
+    frames = np.random.default_rng(seed).integers(-128, 128, (batch + 1, *graph.input.shape)).astype(np.int8)
     expected = run_quantized(graph, frames)[graph.output.name]
     np.testing.assert_array_equal(run_functional(program, frames), expected)
-    run = run_reference(program, frames[0], check_hazards=True)
-    np.testing.assert_array_equal(run.output, expected[0])
+    run = run_reference(program, frames[:batch], check_hazards=True)
+    np.testing.assert_array_equal(run.output, expected[:batch])
     assert lower_bound(program).cycles <= run.counters.cycles
     assert run.counters.causes.sum() == run.counters.cycles
     assert (run.counters.units.sum(axis=(1, 2)) == run.counters.cycles).all()
@@ -72,6 +72,33 @@ def test_streamed_weights(graph: QGraph, chip: Chip, seed: int) -> None:
 def test_cells_and_directions(model: int, steps: int, layers: int, chip: Chip, seed: int) -> None:
     """LSTM, GRU and RNN layers, forward, reversed and side by side, with every kind of end."""
     check(random_network(model, steps=steps, layers=layers), chip, seed)
+
+
+@settings(FAST, max_examples=60)
+@given(st.integers(0, 2**32), st.integers(1, 4), st.integers(0, 2), chips(), st.integers(2, 7))
+def test_batches(model: int, steps: int, layers: int, chip: Chip, batch: int) -> None:
+    """Frames side by side give each frame's own bytes, with fewer frames than the batch takes too."""
+    check(random_network(model, steps=steps, layers=layers, largest=10), chip, model, batch)
+
+
+def test_a_batch_reads_the_weights_once() -> None:
+    chip = check_chip(chip_data(mac={"batch_columns": 3}), "chip")
+    graph = random_graph(5, steps=6, sizes=(20, 24), linear=4)
+    reads, cycles = [], []
+    for batch in (1, 3):
+        program = compile_graph(graph, chip, batch=batch)
+        frames = np.zeros((batch, 6, 20), np.int8)
+        counters = run_reference(program, frames).counters
+        reads.append(counters.bytes[:, 0, 0].sum())
+        cycles.append(counters.cycles)
+    # Three vectors fit side by side in the array: as many reads of the weights' memory as one.
+    assert reads[0] == reads[1]
+    assert cycles[1] < 2 * cycles[0]
+
+
+def test_a_batch_of_no_frames_is_refused() -> None:
+    with pytest.raises(InputError, match="--batch: found 0; expected 1 to 64"):
+        compile_graph(random_graph(0), load_chip("tx5368"), batch=0)
 
 
 @settings(FAST, max_examples=60)

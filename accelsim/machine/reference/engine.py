@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import DeadlockError, HazardError
+from accelsim.errors import DeadlockError, HazardError, InputError
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.machine.memory import MemoryImage, check_frames
@@ -27,7 +27,7 @@ class ReferenceRun:
 
     Parameters
     ----------
-    output : int8[*output shape]
+    output : int8[*output shape], or int8[n, *output shape] for a batch of n frames
     counters : Counters
     events : EVENT[operations] or None
         In order of completion; kept on request.
@@ -49,12 +49,13 @@ def run_reference(
     check_hazards: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ReferenceRun:
-    """Run one frame, cycle by cycle.
+    """Run one frame, or a batch of as many as the program takes at once, cycle by cycle.
 
     Parameters
     ----------
     program : Program
-    frame : int8[*input shape]
+    frame : int8[*input shape] or int8[n, *input shape]
+        n at most the program's batch; zeros stand for the frames that are missing.
     keep_events : bool
         Keep an event for each operation; memory then grows with the length of the run.
     check_hazards : bool
@@ -71,9 +72,13 @@ def run_reference(
     InputError
         The frame's shape or type is not the program's; an access outside a memory or not aligned to its elements.
     """
-    check_frames(program, frame[None])
+    single = frame.ndim == len(program.inputs[0].shape)
+    frames = frame[None] if single else frame
+    check_frames(program, frames)
+    if not 1 <= len(frames) <= program.batch:
+        raise InputError(program.name, "frames", f"{len(frames)} at once", f"1 to {program.batch}")
     memory = MemoryImage(program)
-    memory.write_tensor(program.inputs[0], frame)
+    memory.write_tensor(program.inputs[0], frames)
     checker = HazardChecker(program, memory.sizes) if check_hazards else None
     context = Context(program, memory, keep_events, checker)
     _start(context)
@@ -92,7 +97,8 @@ def run_reference(
     if checker and checker.count:
         raise HazardError(program.name, checker.found, checker.count)
     events = None if context.events is None else np.array(context.events, dtype=EVENT)
-    return ReferenceRun(memory.read_tensor(program.outputs[0]), context.counters, events, memory)
+    outputs = memory.read_tensor(program.outputs[0])[: len(frames)]
+    return ReferenceRun(outputs[0] if single else outputs, context.counters, events, memory)
 
 
 def _start(context: Context) -> None:

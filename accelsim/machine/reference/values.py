@@ -38,28 +38,40 @@ class MatrixDatapath(_Datapath):
         fields, at = job.operation.fields, job.operation.addresses
         if job.operation.name != "matmul":
             return
-        height = self.context.chip.mac.rows
+        height, vectors = self.context.chip.mac.rows, fields["extra_vectors"] + 1
         if beat.column == 0:
-            self._sums = self._start(fields["start"], at, beat)
+            self._sums = self._start(fields["start"], at, beat, vectors)
         weights = self._read(
             Memory.WEIGHTS,
             at["weights"] + beat.first * fields["columns"] + beat.column * height,
             beat.columns * height,
             "int8",
         ).reshape(beat.columns, height)
-        inputs = self._read(Memory.ACTIVATIONS, at["input"] + beat.column, beat.columns, "int8")
-        self._sums = self._sums + (inputs @ weights)[: beat.size]
-        self.context.counters.macs[job.layer] += beat.size * beat.columns
+        start = at["input"] + beat.column * vectors
+        inputs = self._read(Memory.ACTIVATIONS, start, beat.columns * vectors, "int8").reshape(beat.columns, vectors)
+        own = slice(beat.vector, beat.vector + beat.vectors)
+        self._sums = self._sums + (weights.T @ inputs[:, own])[: beat.size]
+        self.context.counters.macs[job.layer] += beat.size * beat.columns * beat.vectors
         if beat.writes:
-            values = fixedpoint.wrap32(self._sums).astype(np.int32).view(np.int8)
-            self.context.store(job, Memory.ACCUMULATORS, at["accumulators"] + 4 * beat.first, values, written)
+            values = fixedpoint.wrap32(self._sums).astype(np.int32)
+            if beat.vectors == vectors:
+                row = at["accumulators"] + 4 * beat.first * vectors
+                self.context.store(job, Memory.ACCUMULATORS, row, values.reshape(-1).view(np.int8), written)
+                return
+            for number in range(beat.size):
+                row = at["accumulators"] + 4 * ((beat.first + number) * vectors + beat.vector)
+                self.context.store(job, Memory.ACCUMULATORS, row, values[number].view(np.int8), written)
 
-    def _start(self, start: int, at: Mapping[str, int], beat: Beat) -> Wide:
+    def _start(self, start: int, at: Mapping[str, int], beat: Beat, vectors: int) -> Wide:
+        shape = beat.size, beat.vectors
         if start == Start.BIAS:
-            return self._read(Memory.PARAMETERS, at["bias"] + 4 * beat.first, beat.size, "<i4")
+            bias = self._read(Memory.PARAMETERS, at["bias"] + 4 * beat.first, beat.size, "<i4")
+            return np.repeat(bias[:, None], beat.vectors, axis=1)
         if start == Start.ACCUMULATE:
-            return self._read(Memory.ACCUMULATORS, at["accumulators"] + 4 * beat.first, beat.size, "<i4")
-        return np.zeros(beat.size, dtype=np.int64)
+            address = at["accumulators"] + 4 * beat.first * vectors
+            sums = self._read(Memory.ACCUMULATORS, address, beat.size * vectors, "<i4").reshape(beat.size, vectors)
+            return sums[:, beat.vector : beat.vector + beat.vectors]
+        return np.zeros(shape, dtype=np.int64)
 
 
 class VectorDatapath(_Datapath):
