@@ -108,11 +108,12 @@ def _check_digest(model: ModelProto, content: bytes, where: str | Path) -> None:
 
 
 def _text(function: FunctionProto) -> str:
-    from onnx import printer
+    from onnx import printer, shape_inference
 
     try:
         return printer.to_text(function)
-    except UnicodeDecodeError:  # a name in it is no text, so it is none of ours
+    except (UnicodeDecodeError, shape_inference.InferenceError):
+        # A name in it is no text, or a constant has not the bytes of its type: it is none of ours.
         return ""
 
 

@@ -144,6 +144,13 @@ def edit_body(model: onnx.ModelProto) -> None:
     function.node[0].attribute[0].i = 3
 
 
+def cut_constant(model: onnx.ModelProto) -> None:
+    (function,) = [function for function in model.functions if function.name == "ToUnsigned"]
+    tensor = function.node[0].attribute[0].t
+    tensor.ClearField("int32_data")
+    tensor.raw_data = b"1"
+
+
 def retype_weights(model: onnx.ModelProto) -> None:
     initializer(model, "fc.weights").data_type = TensorProto.UINT8
 
@@ -182,6 +189,7 @@ ALTERATIONS: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "opset version": (set_version("", 21), r"version of domain ai\.onnx: 21; expected 17"),
     "no opset": (lambda m: m.opset_import.pop(0), r"version of domain ai\.onnx: none"),
     "function body": (edit_body, r"function RoundingDivide: its body is another"),
+    "function constant": (cut_constant, r"function ToUnsigned: its body is another"),
     "function gone": (lambda m: m.functions.pop(), r"function \w+: its body is another"),
     "function twice": (lambda m: m.functions.append(m.functions[0]), r"function \w+: its body is another"),
     "function more": (
