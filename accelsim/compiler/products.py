@@ -76,7 +76,6 @@ class Products:
         emitter.emit("sync", layer=layer, guard=guard, unit=Unit.MATRIX, waits=waits)
         if one.blocks:
             rows = one.block_rows
-            many = 4 * rows
             strides = (
                 (1, one.dram, rows * one.product.columns),
                 (2, one.sums, 4 * rows * place.stage.batch),
