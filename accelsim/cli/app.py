@@ -35,8 +35,6 @@ class _Program(click.Group):
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None:
-            if name.startswith("-"):
-                ctx.fail(f"option {name} stands before a command, but belongs to none there")
             close = difflib.get_close_matches(name, [*self.commands, *_VENDOR_NAMES], n=1, cutoff=0.4)
             ctx.fail(f"no command {name!r}" + (f"; nearest: {close[0]}" if close else ""))
         return name, command, args[1:]

@@ -49,7 +49,9 @@ def print_json(value: Any) -> None:
     say(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str], title: str = "") -> Table:
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str], wrapped: Sequence[str] = ()
+) -> Table:
     """A table of texts, taken as they are.
 
     Parameters
@@ -58,15 +60,18 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequen
     rows : sequence of sequence of str
     left : sequence of str
         Headers of the columns that are text; all others are numbers, to the right.
-    title : str
+    wrapped : sequence of str
+        Headers of the columns that give way, over several lines, where the terminal is narrow.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=Text(title) if title else None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for header in headers:
-        made.add_column(Text(header), justify="left" if header in left else "right")
+        made.add_column(
+            Text(header), justify="left" if header in left else "right", no_wrap=header not in wrapped, overflow="fold"
+        )
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return made
@@ -116,12 +121,20 @@ def progress_bar(text: str, *, silent: bool = False) -> Iterator[Callable[[int, 
 
 
 @contextmanager
-def cycle_counter(text: str, *, silent: bool = False) -> Iterator[Callable[[int], None] | None]:
-    """A line on standard error that shows the cycle simulated; yields None where that is no terminal."""
+def spinner(text: str, *, silent: bool = False) -> Iterator[None]:
+    """A sign of life on standard error while the block runs, for work whose length is not known; on a terminal only.
+
+    Parameters
+    ----------
+    text : str
+        What is going on.
+    silent : bool
+        Never show one.
+    """
     if silent or not sys.stderr.isatty():
-        yield None
+        yield
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(text) as status:
-        yield lambda cycle: status.update(f"{text}: cycle {cycle:,}")
+    with Console(stderr=True).status(text):
+        yield

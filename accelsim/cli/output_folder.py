@@ -38,17 +38,20 @@ def check_output_folder(folder: Path) -> None:
     Raises
     ------
     InputError
-        A file stands in its place, or it or the folder to make it in is not writable.
+        A file stands in its place, its name can't be one, or it or the folder to make it in is not writable.
     """
     try:
-        standing = folder
-        while not os.path.lexists(standing) and standing != standing.parent:
-            standing = standing.parent
-        if not standing.is_dir():
-            reason = "is no folder" if standing == folder else f"{standing} is no folder"
-            raise InputError(folder, "", reason, _EXPECTED)
+        os.lstat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it is to be made, or the file in its way is named below
     except OSError as error:
         raise InputError(folder, "", error.strerror or str(error), _EXPECTED) from None
+    standing = folder
+    while not os.path.lexists(standing) and standing != standing.parent:
+        standing = standing.parent
+    if not os.path.isdir(standing):
+        reason = "is no folder" if standing == folder else f"{standing} is no folder"
+        raise InputError(folder, "", reason, _EXPECTED)
     if not os.access(standing, os.W_OK | os.X_OK):
         raise InputError(folder, "", f"{standing} is not writable", _EXPECTED)
 
@@ -65,7 +68,7 @@ def output_folder(folder: Path) -> Iterator[Path]:
     made: list[Path] = []
     try:
         for part in (*reversed(folder.parents), folder):
-            if not part.is_dir():
+            if not os.path.isdir(part):
                 try:
                     part.mkdir()
                 except OSError as error:

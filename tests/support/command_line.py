@@ -62,3 +62,17 @@ class Program:
         outcome = self(*arguments)
         assert outcome.code == 0, outcome.err
         return outcome.out
+
+
+def refused(accelsim: Program, files: Files, *arguments: object) -> str:
+    """The error of a command that has to fail and leave nothing behind."""
+    before = snapshot(files.folder)
+    outcome = accelsim(*arguments)
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    assert snapshot(files.folder) == before
+    return outcome.error
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}

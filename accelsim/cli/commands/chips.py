@@ -44,7 +44,7 @@ def _list(as_json: bool) -> None:
         return
     rows = [
         (
-            summary["name"] + (" (default)" if summary["name"] == DEFAULT_CHIP else ""),
+            summary["name"],
             f"{summary['macs']:,}",
             f"{summary['clock_mhz']:g}",
             f"{summary['sram_bytes'] / 1024:,.0f}",
@@ -54,7 +54,8 @@ def _list(as_json: bool) -> None:
         for summary in map(_summary, chips)
     ]
     headers = ("chip", "MACs", "clock MHz", "SRAM KiB", "DRAM bytes/cycle", "description")
-    show(table(headers, rows, left=("chip", "description")))
+    show(table(headers, rows, left=("chip", "description"), wrapped=("description",)))
+    say(f"default: {DEFAULT_CHIP}")
     for product, ours in VENDOR_CHIPS.items():
         say(f"{product.upper()} is taken for {ours}, which models it in style; figures not published are assumed")
 
@@ -88,7 +89,7 @@ def _one(chip: Chip, as_json: bool) -> None:
     ]
     say(": ".join(text for text in (chip.name, chip.chip.description) if text))
     headers = ("key", "value", "meaning", "where it comes from")
-    show(table(headers, rows, left=(headers[0], *headers[2:])))
+    show(table(headers, rows, left=(headers[0], *headers[2:]), wrapped=headers[2:]))
 
 
 def _keys(as_json: bool) -> None:
@@ -98,7 +99,7 @@ def _keys(as_json: bool) -> None:
         return
     texts = [(row["key"], row["type"], row["default"], row["meaning"]) for row in rows]
     headers = ("key", "type", "default", "meaning")
-    show(table(headers, texts, left=headers))
+    show(table(headers, texts, left=headers, wrapped=("meaning",)))
 
 
 def chip_keys() -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
-from accelsim.cli.console import cycle_counter, print_json, say_written
+from accelsim.cli.console import print_json, say_written, spinner
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
@@ -47,8 +47,8 @@ def profile_command(
     from accelsim.profile import build_profile
 
     frame = np.zeros((1, *opened.inputs[0].shape), dtype=np.int8)
-    with cycle_counter("simulating", silent=as_json) as progress:
-        run = run_program(opened, frame, keep_events=plots, progress=progress)
+    with spinner("simulating", silent=as_json):
+        run = run_program(opened, frame, keep_events=plots)
     report = build_profile(opened, run.counters, 1)
     contents = files_of(report, opened, run.events)
     with output_folder(outpath) as folder:

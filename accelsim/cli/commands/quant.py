@@ -316,7 +316,11 @@ def _load(model: ModelFile, options: Options, features: NDArray[np.float32]) -> 
 def _print_report(report: QuantizationReport) -> None:
     frames = f"{report.frames:,} calibration frame" + ("s" if report.frames != 1 else "")
     say(f"{report.model}: {frames}, method {report.method}, int8 weights and activations")
-    show(table(report.HEADERS, report.rows(), left=("layer", "operator", "note")))
+    # The notes are sentences: below the table, not in its last column.
+    show(table(report.HEADERS[:-1], [row[:-1] for row in report.rows()], left=("layer", "operator")))
+    for row in report.rows():
+        if row[-1]:
+            say(f"{row[0]}: {row[-1]}")
     if report.equalized:
         say("input scales, one a feature, by equalization (--no-equalize gives all one scale):")
         scales = [f"{scale:.4g}" for scale in report.input_scales]

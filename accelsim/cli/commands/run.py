@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
-from accelsim.cli.console import cycle_counter, note, print_json, say, say_written
+from accelsim.cli.console import note, print_json, say, say_written, spinner
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
@@ -96,13 +96,12 @@ def _run(state: State, options: Options) -> None:
     from accelsim.quant.execute import dequantize
 
     frames = _device_frames(program, options)
-    with cycle_counter("simulating", silent=options.as_json) as progress:
+    with spinner("simulating", silent=options.as_json):
         run = run_program(
             program,
             frames,
             keep_events=options.plots,
             check_hazards=options.check == "hazards",
-            progress=progress,
         )
     values = dequantize(host_tensor(program.outputs[0]), run.outputs)
     profile = build_profile(program, run.counters, len(frames))

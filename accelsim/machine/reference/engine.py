@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import simpy
 from numpy.typing import NDArray
 
 from accelsim.errors import DeadlockError, HazardError, InputError
@@ -19,6 +20,8 @@ from accelsim.machine.reference.hazards import HazardChecker
 from accelsim.machine.reference.sequencer import sequencer
 from accelsim.machine.reference.values import MatrixDatapath, VectorDatapath
 from accelsim.timing.record import EVENT, Counters
+
+_PROGRESS_CYCLES = 4096
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,7 @@ def run_reference(
     if progress is None:
         context.env.run()
     else:
-        while context.env.peek() != float("inf"):
-            context.env.run(until=context.env.peek() + 4096)
-            progress(int(context.env.now))
+        _run_in_sight(context.env, progress)
     if context.fault:
         raise context.fault
     if context.pending or not context.halted:
@@ -99,6 +100,19 @@ def run_reference(
     events = None if context.events is None else np.array(context.events, dtype=EVENT)
     outputs = memory.read_tensor(program.outputs[0])[: len(frames)]
     return ReferenceRun(outputs[0] if single else outputs, context.counters, events, memory)
+
+
+def _run_in_sight(env: simpy.Environment, progress: Callable[[int], None]) -> None:
+    """Run to the end, and call `progress` every so many cycles.
+
+    Not by `env.run(until=...)`: its stop mark stays in the schedule, which then is never empty.
+    """
+    told = 0
+    while env.peek() != float("inf"):
+        env.step()
+        if env.now >= told + _PROGRESS_CYCLES:
+            told = int(env.now)
+            progress(told)
 
 
 def _start(context: Context) -> None:

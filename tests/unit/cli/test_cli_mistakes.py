@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,23 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from accelsim.resources import resource_root
-from tests.support.command_line import CLASSES, FEATURES, STEPS, Files, Program
+from tests.support.command_line import CLASSES, FEATURES, STEPS, Files, Program, refused
 from tests.support.onnx_exports import Net, saved
 from tests.support.pth_files import file_of, legacy_bytes, lstm_tensors, named, text
-
-
-def refused(accelsim: Program, files: Files, *arguments: object) -> str:
-    """The error of a command that has to fail and leave nothing behind."""
-    before = snapshot(files.folder)
-    outcome = accelsim(*arguments)
-    assert outcome.code == 2, outcome
-    assert outcome.out == ""
-    assert snapshot(files.folder) == before
-    return outcome.error
-
-
-def snapshot(folder: Path) -> dict[str, bytes | None]:
-    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def missing(path: Path) -> None:
@@ -312,83 +296,6 @@ def test_quantized_models_are_not_quantized_again(accelsim: Program, files: File
 def test_options_that_make_no_sense(accelsim: Program, files: Files, options: tuple[str, ...], expected: str) -> None:
     filled = [option.format(files.folder) for option in options]
     assert expected in refused(accelsim, files, "quant", *filled, "-d", files / "data.npz", "-s", files.out)
-
-
-OUTPUTS: dict[str, tuple[str, ...]] = {
-    "quant": ("quant", "-m", "{}/kws.onnx", "-d", "{}/data.npz"),
-    "compile": ("compile", "{}/kws_quantize.onnx"),
-    "run": ("run", "{}/kws_quantize_r.cfg", "--input", "{}/data.npz"),
-    "profile": ("profile", "{}/kws_quantize_r.cfg"),
-    "make-input": ("make-input", "--input", "{}/data.npz"),
-    "asm": ("asm", "{}/program.asm"),
-}
-
-
-@pytest.fixture
-def with_assembly(accelsim: Program, files: Files) -> Files:
-    accelsim.ok("disasm", files / "kws_quantize_r.cfg", "-o", files / "program.asm")
-    return files
-
-
-@pytest.mark.parametrize("command", OUTPUTS)
-def test_output_folder_that_is_or_is_below_a_file(accelsim: Program, with_assembly: Files, command: str) -> None:
-    files = with_assembly
-    arguments = [part.format(files.folder) for part in OUTPUTS[command]]
-    for folder in (files / "data.npz", files / "data.npz" / "below" / "it"):
-        error = refused(accelsim, files, *arguments, "--outpath", folder)
-        assert str(folder) in error
-        assert "is no folder" in error
-
-
-@pytest.mark.parametrize("command", OUTPUTS)
-def test_output_folder_that_is_not_writable(
-    accelsim: Program, with_assembly: Files, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = with_assembly
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != files.folder)
-    arguments = [part.format(files.folder) for part in OUTPUTS[command]]
-    error = refused(accelsim, files, *arguments, "--outpath", files.out)
-    assert f"{files.folder} is not writable" in error
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc, where nobody can write")
-@pytest.mark.parametrize("command", OUTPUTS)
-def test_output_folder_that_can_not_be_made(accelsim: Program, with_assembly: Files, command: str) -> None:
-    arguments = [part.format(with_assembly.folder) for part in OUTPUTS[command]]
-    assert "/proc" in refused(accelsim, with_assembly, *arguments, "--outpath", "/proc/accelsim/out")
-
-
-RESULTS = {
-    "quant": "kws_quantize.onnx",
-    "compile": "kws_quantize_r.weight",
-    "run": "profile.csv",
-    "profile": "profile.csv",
-    "make-input": "model_input.bin",
-    "asm": "program_r.cfg",
-}
-
-
-@pytest.mark.parametrize("command", OUTPUTS)
-def test_nothing_is_half_written(accelsim: Program, with_assembly: Files, command: str) -> None:
-    """A folder stands where one of the files should go."""
-    files = with_assembly
-    (files.out / RESULTS[command] / "inside").mkdir(parents=True)
-    arguments = [part.format(files.folder) for part in OUTPUTS[command]]
-    if command == "profile":
-        arguments.append("--no-plots")
-    assert str(files.out) in refused(accelsim, files, *arguments, "--outpath", files.out)
-
-
-def test_new_folders_are_removed_where_writing_fails(
-    accelsim: Program, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    error = refused(accelsim, files, "make-input", "--input", files / "data.npz", "--outpath", files.out)
-    assert "No space left on device" in error
-    assert not files.out.parent.exists()
 
 
 def test_disassembly_into_a_missing_folder(accelsim: Program, files: Files) -> None:

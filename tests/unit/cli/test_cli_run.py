@@ -114,6 +114,12 @@ def test_labels_that_do_not_fit_are_noted(accelsim: Program, files: Files, label
     assert reason in line
 
 
+def test_data_without_labels(accelsim: Program, files: Files) -> None:
+    np.savez(files / "plain.npz", features=load_frames(files / "data.npz"), others=np.zeros(3))
+    arguments = ("run", files / "kws_quantize_r.cfg", "--input", files / "plain.npz", "--outpath", files.out)
+    assert "correct:" not in accelsim.ok(*arguments)
+
+
 def test_labels_that_cannot_be_read(accelsim: Program, files: Files) -> None:
     labels = np.array([object(), object()], dtype=object)
     np.savez(files / "few.npz", features=load_frames(files / "data.npz")[:2], labels=labels)
