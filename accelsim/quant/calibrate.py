@@ -9,27 +9,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.errors import InputError
-from accelsim.graph.check import cell_key, check_graph
+from accelsim.graph.check import cell_key, check_graph, preactivation_key
 from accelsim.graph.execute import run_float
-from accelsim.graph.model import FloatArray, Graph, Lstm, SelectStep
+from accelsim.graph.model import Concat, FloatArray, Graph, Lstm, Rnn, SelectStep
 from accelsim.quant.calibration_data import check_finite
 from accelsim.quant.lstm_parameters import CELL_SCALE_LOG2_MAX, CELL_SCALE_LOG2_MIN
 from accelsim.quant.observers import DEFAULT_PERCENTILE, Method, Observer, Range, make_observer
+from accelsim.quant.recurrent_parameters import (
+    PREACTIVATION_SCALE_LOG2_MAX,
+    PREACTIVATION_SCALE_LOG2_MIN,
+    TANH_PREACTIVATION_SCALE_LOG2,
+)
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) after each piece of work."""
 
 
 @dataclass(frozen=True)
-class CellScale:
-    """Scale of one LSTM's int16 cell state.
+class Int16Scale:
+    """Scale of one recurrent layer's int16 values: an LSTM's cell state, a relu RNN's pre-activations.
 
     Parameters
     ----------
     log2 : int
-        In [-15, -9].
+        The scale is ``2**log2``.
     largest : float
-        Largest magnitude of the cell state seen.
+        Largest magnitude of the values seen.
     note : str
         Why `log2` is not the one `largest` asks for; empty when it is.
     """
@@ -48,17 +53,39 @@ class Calibration:
     frames : int
         Frames observed.
     ranges : mapping of str to Range
-        By tensor name: the input, every LSTM's hidden state, every fully connected layer's output.
-    cells : mapping of str to CellScale
+        By tensor name: the input, every recurrent layer's hidden state, every fully connected layer's output.
+        Tensors that have to share a scale (see `scale_groups`) have one range, of all their values together.
+    cells : mapping of str to Int16Scale
         By LSTM layer name.
+    preactivations : mapping of str to Int16Scale
+        By name of a vanilla RNN layer with relu.
     """
 
     frames: int
     ranges: Mapping[str, Range]
-    cells: Mapping[str, CellScale]
+    cells: Mapping[str, Int16Scale]
+    preactivations: Mapping[str, Int16Scale]
 
 
-def cell_scale(largest: float) -> CellScale:
+def scale_groups(graph: Graph) -> dict[str, str]:
+    """For every tensor one of those it shares scale and zero point with, the same for all of them.
+
+    A joined tensor's bytes are those of its parts, and a selected step's those of the sequence: nothing on the way
+    could rescale them.
+    """
+    group = {graph.input.name: graph.input.name}
+    for layer in graph.layers:
+        if isinstance(layer, Concat):
+            merged = {group[part.name] for part in layer.parts}
+            first = group[layer.parts[0].name]
+            group = {name: first if leader in merged else leader for name, leader in group.items()}
+            group[layer.y.name] = first
+        else:
+            group[layer.y.name] = group[layer.x.name] if isinstance(layer, SelectStep) else layer.y.name
+    return group
+
+
+def cell_scale(largest: float) -> Int16Scale:
     """The smallest power of two whose int16 cell state holds `largest`, as far as the kernel's tanh reaches.
 
     Parameters
@@ -77,7 +104,29 @@ def cell_scale(largest: float) -> CellScale:
     elif wanted > log2:
         limit = 2.0 ** (log2 + 15)
         note = f"max|c| {largest:.4g} needs 2^{wanted}; lowered to 2^{log2}, the cell state saturates at {limit:g}"
-    return CellScale(log2, largest, note)
+    return Int16Scale(log2, largest, note)
+
+
+def preactivation_scale(largest: float) -> Int16Scale:
+    """The smallest power of two whose int16 pre-activation of relu holds `largest`, as far as requantization reaches.
+
+    Parameters
+    ----------
+    largest : float
+        Largest magnitude of the pre-activation; where it is 0 the scale is that of tanh.
+
+    Source: as for `cell_scale`.
+    """
+    low, high = PREACTIVATION_SCALE_LOG2_MIN, PREACTIVATION_SCALE_LOG2_MAX
+    wanted = math.ceil(math.log2(largest)) - 15 if largest > 0 else TANH_PREACTIVATION_SCALE_LOG2
+    log2 = min(max(wanted, low), high)
+    note = ""
+    if wanted < log2:
+        note = f"max|p| {largest:.4g} would fit 2^{wanted}; raised to 2^{log2}, the finest scale there is"
+    elif wanted > log2:
+        limit = 2.0 ** (log2 + 15)
+        note = f"max|p| {largest:.4g} needs 2^{wanted}; lowered to 2^{log2}, the pre-activation saturates at {limit:g}"
+    return Int16Scale(log2, largest, note)
 
 
 def check_features(graph: Graph, features: FloatArray) -> None:
@@ -140,7 +189,7 @@ def calibrate(
     graph : Graph
     features : float32[N, *graph.input.shape]
     method : {"min_max", "percentile", "mse", "kl"}
-        How a tensor's values become a range; see `observers`. Cell states always use their largest magnitude.
+        How a tensor's values become a range; see `observers`. int16 values always use their largest magnitude.
     percentile : float
         For method `percentile`.
     batches : int, optional
@@ -160,25 +209,38 @@ def calibrate(
     check_graph(graph)
     check_features(graph, features)
     parts = split_batches(features, batches, batch_size)
-    lstms = [layer for layer in graph.layers if isinstance(layer, Lstm)]
-    observed = [graph.input.name, *(layer.y.name for layer in graph.layers if not isinstance(layer, SelectStep))]
-    observers: dict[str, Observer] = {name: make_observer(method, percentile) for name in observed}
-    largest_cell = {layer.name: 0.0 for layer in lstms}
+    copies = {layer.y.name for layer in graph.layers if isinstance(layer, SelectStep | Concat)}
+    groups = {name: group for name, group in scale_groups(graph).items() if name not in copies}
+    observers: dict[str, Observer] = {group: make_observer(method, percentile) for group in groups.values()}
+    largest_cell = {layer.name: 0.0 for layer in graph.layers if isinstance(layer, Lstm)}
+    largest_argument = {
+        layer.name: 0.0 for layer in graph.layers if isinstance(layer, Rnn) and layer.activation == "relu"
+    }
     for done, part in enumerate(parts, start=1):
         tensors = run_float_checked(graph, part)
-        for name, observer in observers.items():
-            observer.observe(tensors[name])
-        for layer in lstms:
-            largest_cell[layer.name] = max(largest_cell[layer.name], float(np.abs(tensors[cell_key(layer)]).max()))
+        for name, group in groups.items():
+            observers[group].observe(tensors[name])
+        for layer in graph.layers:
+            if isinstance(layer, Lstm):
+                largest_cell[layer.name] = max(largest_cell[layer.name], _magnitude(tensors[cell_key(layer)]))
+            elif layer.name in largest_argument and isinstance(layer, Rnn):
+                found = _magnitude(tensors[preactivation_key(layer)])
+                largest_argument[layer.name] = max(largest_argument[layer.name], found)
         for observe in also:
             observe(tensors)
         if progress is not None:
             progress(done, len(parts))
+    ranges = {group: observer.range() for group, observer in observers.items()}
     return Calibration(
         frames=sum(len(part) for part in parts),
-        ranges={name: observer.range() for name, observer in observers.items()},
+        ranges={name: ranges[group] for name, group in groups.items()},
         cells={name: cell_scale(largest) for name, largest in largest_cell.items()},
+        preactivations={name: preactivation_scale(largest) for name, largest in largest_argument.items()},
     )
+
+
+def _magnitude(values: FloatArray) -> float:
+    return float(np.abs(values).max())
 
 
 def run_float_checked(graph: Graph, features: FloatArray) -> dict[str, FloatArray]:

@@ -33,9 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.fixedpoint import INT8_MAX, INT8_MIN
-from accelsim.graph.check import cell_key
-from accelsim.graph.execute import sigmoid
-from accelsim.graph.model import FloatArray, Gate, Graph, Linear, Lstm, SelectStep
+from accelsim.graph.check import inputs_of
+from accelsim.graph.model import Concat, FloatArray, Graph, Layer, Linear, Recurrent, Rnn, SelectStep
+from accelsim.quant.sensitivity import sensitivity
 
 Float64Array = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ class InputEqualization:
     reference : float
         A power of two, the scale of the folded input: ``scale = reference * factors``.
     expected_error : float
-        The minimum found, mean a sample.
+        The minimum found, mean over the samples and the layers that read them.
     """
 
     scale: FloatArray
@@ -87,10 +87,16 @@ def input_tensors(graph: Graph) -> frozenset[str]:
     return frozenset(names)
 
 
-def input_layers(graph: Graph) -> tuple[Lstm | Linear, ...]:
-    """The layers that multiply the input by weights."""
+def input_layers(graph: Graph) -> tuple[Recurrent | Linear, ...]:
+    """The layers that multiply the input by weights, all of which a scale has to be folded into.
+
+    None where the input's bytes are also joined with others: those all have one scale.
+    """
     names = input_tensors(graph)
-    return tuple(layer for layer in graph.layers if not isinstance(layer, SelectStep) and layer.x.name in names)
+    readers = [layer for layer in graph.layers if any(x.name in names for x in inputs_of(layer))]
+    if any(isinstance(layer, Concat) for layer in readers):
+        return ()
+    return tuple(layer for layer in readers if not isinstance(layer, SelectStep | Concat))
 
 
 def fold_input_scales(graph: Graph, factors: FloatArray) -> Graph:
@@ -106,14 +112,21 @@ def fold_input_scales(graph: Graph, factors: FloatArray) -> Graph:
     """
     readers = {layer.name for layer in input_layers(graph)}
 
-    def fold(layer: Lstm | Linear | SelectStep) -> Lstm | Linear | SelectStep:
-        if isinstance(layer, SelectStep) or layer.name not in readers:
+    def fold(layer: Layer) -> Layer:
+        if isinstance(layer, SelectStep | Concat) or layer.name not in readers:
             return layer
-        if isinstance(layer, Lstm):
-            return replace(layer, input_weights=layer.input_weights * factors)
-        return replace(layer, weights=layer.weights * factors)
+        if isinstance(layer, Linear):
+            return replace(layer, weights=layer.weights * factors)
+        return replace(layer, input_weights=layer.input_weights * factors)
 
     return replace(graph, layers=tuple(fold(layer) for layer in graph.layers))
+
+
+def _by_group(layer: Recurrent | Linear) -> FloatArray:
+    """The weights that read x, float32[groups, rows, F]: the rows of a group share a scale."""
+    if isinstance(layer, Linear):
+        return layer.weights[:, np.newaxis]
+    return layer.input_weights[np.newaxis] if isinstance(layer, Rnn) else layer.input_weights
 
 
 class _LayerStatistics:
@@ -122,32 +135,32 @@ class _LayerStatistics:
     Attributes
     ----------
     largest_weight : float64[groups, F]
-        Over the rows that share a weight scale: a gate of an LSTM, a row of a fully connected layer.
+        Over the rows that share a weight scale: a gate of a recurrent layer, all rows of one without gates, a row of
+        a fully connected layer.
     input_error : float64[zero points, F, candidates]
         sum D W^2 (Q(x) - x)^2
     energy : float64[zero points, groups or 1, F, candidates]
         sum D (Q(x) / s)^2; one for all groups where D is constant.
     """
 
-    def __init__(self, layer: Lstm | Linear, candidates: Float64Array) -> None:
+    def __init__(self, layer: Recurrent | Linear, candidates: Float64Array) -> None:
         self.layer = layer
-        weights = layer.input_weights if isinstance(layer, Lstm) else layer.weights[:, np.newaxis, :]
-        wide = weights.astype(np.float64)
+        wide = _by_group(layer).astype(np.float64)
         self.largest_weight: Float64Array = np.abs(wide).max(axis=1)
         self._squared = (wide**2).reshape(-1, wide.shape[-1])
         self._candidates = candidates
-        groups = len(Gate) if isinstance(layer, Lstm) else 1
+        groups = 1 if isinstance(layer, Linear) else len(wide)
         self.input_error = np.zeros((len(ZERO_POINTS), *candidates.shape))
         self.energy = np.zeros((len(ZERO_POINTS), groups, *candidates.shape))
 
-    def observe(self, x: Float64Array, sensitivity: Float64Array | None) -> None:
-        """Add samples ``float64[rows, F]`` with sensitivities ``float64[rows, 4, units]``, None for all ones."""
-        if sensitivity is None:
+    def observe(self, x: Float64Array, weighting: Float64Array | None) -> None:
+        """Add samples ``float64[rows, F]`` with sensitivities ``float64[rows, groups, units]``, None for all ones."""
+        if weighting is None:
             by_feature: Float64Array = self._squared.sum(axis=0)
             by_group = np.ones((1, len(x)))
         else:
-            by_feature = sensitivity.reshape(len(x), -1) @ self._squared
-            by_group = sensitivity.sum(axis=2).T
+            by_feature = weighting.reshape(len(x), -1) @ self._squared
+            by_group = weighting.sum(axis=2).T
         for index in range(self._candidates.shape[1]):
             scale = self._candidates[:, index]
             rounded = np.rint(x / scale)
@@ -191,14 +204,14 @@ class EqualizationStatistics:
             layer = statistics.layer
             x = tensors[layer.x.name]
             flat = x.reshape(-1, x.shape[-1])
-            sensitivity = _lstm_sensitivity(layer, tensors) if isinstance(layer, Lstm) else None
+            weighting = None if isinstance(layer, Linear) else sensitivity(layer, tensors)
             # The stride goes on across batches, so that the batch size does not change which samples are used.
             offset = self._offset[layer.name]
             picked = np.arange(-offset % self._stride, len(flat), self._stride)
             self._offset[layer.name] = offset + len(flat)
             for start in range(0, len(picked), _CHUNK_ROWS):
                 rows = picked[start : start + _CHUNK_ROWS]
-                statistics.observe(flat[rows].astype(np.float64), None if sensitivity is None else sensitivity[rows])
+                statistics.observe(flat[rows].astype(np.float64), None if weighting is None else weighting[rows])
             self._rows += len(picked)
 
     def solve(self) -> InputEqualization:
@@ -264,41 +277,3 @@ def _weighted(weight_scales: Float64Array, energy: Float64Array) -> Float64Array
     if len(energy) == 1:
         return np.asarray(energy[0] * variance.sum())
     return np.asarray(np.tensordot(variance, energy, 1))
-
-
-def _lstm_sensitivity(layer: Lstm, tensors: dict[str, FloatArray]) -> Float64Array:
-    """Squared derivative of the hidden state by each pre-activation of its own time step.
-
-    Returns
-    -------
-    float64[rows, 4, units]
-        Rows are frames times time steps. The effect on later steps is left out.
-
-    Source: c = f * c' + i * tanh(g), h = o * tanh(c), differentiated.
-    """
-    x, hidden, cell = tensors[layer.x.name], tensors[layer.y.name], tensors[cell_key(layer)]
-    hidden_before, cell_before = _delayed(hidden), _delayed(cell)
-    units = layer.units
-    gates = (
-        x @ layer.input_weights.reshape(4 * units, -1).T
-        + hidden_before @ layer.recurrent_weights.reshape(4 * units, -1).T
-        + layer.bias.reshape(-1)
-    ).reshape(*x.shape[:-1], len(Gate), units)
-    opened = sigmoid(gates).astype(np.float64)
-    slope = opened * (1 - opened)
-    candidate = np.tanh(gates[..., Gate.CELL, :].astype(np.float64))
-    squashed = np.tanh(cell.astype(np.float64))
-    through_cell = opened[..., Gate.OUTPUT, :] * (1 - squashed**2)
-    derivative = np.empty(gates.shape)
-    derivative[..., Gate.INPUT, :] = through_cell * candidate * slope[..., Gate.INPUT, :]
-    derivative[..., Gate.FORGET, :] = through_cell * cell_before * slope[..., Gate.FORGET, :]
-    derivative[..., Gate.CELL, :] = through_cell * opened[..., Gate.INPUT, :] * (1 - candidate**2)
-    derivative[..., Gate.OUTPUT, :] = squashed * slope[..., Gate.OUTPUT, :]
-    return (derivative**2).reshape(-1, len(Gate), units)
-
-
-def _delayed(sequence: FloatArray) -> FloatArray:
-    """The sequence one step later, zero first."""
-    before = np.zeros_like(sequence)
-    before[:, 1:] = sequence[:, :-1]
-    return before

@@ -151,7 +151,8 @@ Lstm <cell_clip, cell_scale_log2, hidden_multiplier, hidden_shift, hidden_zero_p
         body = step (int8[?, ?] hidden, int64[?, ?] cell, int16[?, 4, ?] step_input)
             => (int8[?, ?] next_hidden, int64[?, ?] next_cell, int8[?, ?] step_output) {
             from_hidden = accelsim.GateProducts (
-                hidden, recurrent_matrix, split_step, recurrent_bias, recurrent_multiplier, recurrent_left, recurrent_right)
+                hidden, recurrent_matrix, split_step, recurrent_bias, recurrent_multiplier, recurrent_left,
+                recurrent_right)
             step_input_wide = Cast <to = 7> (step_input)
             unclamped = Add (step_input_wide, from_hidden)
             gates = accelsim.Clamp16 (unclamped)
@@ -237,7 +238,8 @@ Gru <hidden_multiplier, hidden_shift, hidden_zero_point, input_multipliers, inpu
         body = step (int8[?, ?] hidden, int64[?, ?] state, int16[?, 3, ?] step_input)
             => (int8[?, ?] next_hidden, int64[?, ?] next_state, int8[?, ?] step_output) {
             from_hidden = accelsim.GateProducts (
-                hidden, recurrent_matrix, split_step, recurrent_bias, recurrent_multiplier, recurrent_left, recurrent_right)
+                hidden, recurrent_matrix, split_step, recurrent_bias, recurrent_multiplier, recurrent_left,
+                recurrent_right)
             step_input_wide = Cast <to = 7> (step_input)
             unclamped = Add (step_input_wide, from_hidden)
             gates = accelsim.Clamp16 (unclamped)
@@ -256,7 +258,8 @@ Gru <hidden_multiplier, hidden_shift, hidden_zero_point, input_multipliers, inpu
                 else_branch = before () => (int64[?, ?] let_through_product) {
                     reset_state = Mul (reset, state)
                     let_through = accelsim.RoundingDivide (reset_state, unit_divisor)
-                    let_through_bytes = accelsim.HiddenBytes (let_through, hidden_m, hidden_left, hidden_right, hidden_zero)
+                    let_through_bytes = accelsim.HiddenBytes (
+                        let_through, hidden_m, hidden_left, hidden_right, hidden_zero)
                     let_through_product = accelsim.GateProducts (let_through_bytes, candidate_matrix, no_split,
                         candidate_bias, candidate_multiplier, candidate_left, candidate_right)
                 }>

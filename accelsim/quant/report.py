@@ -13,7 +13,7 @@ from accelsim.graph.model import FloatArray, Graph
 from accelsim.quant.calibrate import Calibration, Progress, run_float_checked
 from accelsim.quant.equalize import InputEqualization
 from accelsim.quant.execute import dequantize, quantize_input, run_quantized
-from accelsim.quant.model import QGraph, QLinear, QLstm, QTensor
+from accelsim.quant.model import QConcat, QGraph, QGru, QLinear, QLstm, QRnn, QSelectStep, QTensor
 from accelsim.quant.observers import Method
 
 CHUNK_FRAMES = 32
@@ -29,7 +29,7 @@ class TensorReport:
     layer : str
         The layer that makes it; "input" for the model's input.
     kind : str
-        The operator: "input", "lstm" or "linear".
+        The operator: "input", "lstm", "gru", "rnn" or "linear".
     tensor : str
     low, high : float
         The calibrated range.
@@ -43,6 +43,10 @@ class TensorReport:
         Of an LSTM.
     largest_cell : float or None
         Largest magnitude of its cell state in float.
+    preactivation_scale_log2 : int or None
+        Of a vanilla RNN with relu.
+    largest_preactivation : float or None
+        Largest magnitude of relu's argument in float.
     note : str
         Why a parameter is not the one the data asks for; empty otherwise.
     """
@@ -58,6 +62,8 @@ class TensorReport:
     sqnr_db: float | None
     cell_scale_log2: int | None = None
     largest_cell: float | None = None
+    preactivation_scale_log2: int | None = None
+    largest_preactivation: float | None = None
     note: str = ""
 
 
@@ -75,7 +81,7 @@ class QuantizationReport:
     input_scales : tuple of float
         One a feature, or one for all.
     tensors : tuple of TensorReport
-        The input and every layer's output but selected steps.
+        The input and every layer's output but copies: selected steps and joined parts.
     same_class : int or None
         Frames whose largest output has the same index in float and quantized; None where the output is no vector
         of at least two.
@@ -89,7 +95,7 @@ class QuantizationReport:
     tensors: tuple[TensorReport, ...]
     same_class: int | None
 
-    HEADERS = ("layer", "operator", "range", "scale", "zero point", "cell scale", "SQNR dB", "note")
+    HEADERS = ("layer", "operator", "range", "scale", "zero point", "int16 scale", "SQNR dB", "note")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, numbers and strings, for JSON."""
@@ -107,13 +113,14 @@ def _row(tensor: TensorReport) -> tuple[str, ...]:
     scale = f"{tensor.scale_min:.4g}"
     if tensor.scale_max != tensor.scale_min:
         scale += f" .. {tensor.scale_max:.4g}"
+    int16 = tensor.cell_scale_log2 if tensor.preactivation_scale_log2 is None else tensor.preactivation_scale_log2
     return (
         tensor.layer,
         tensor.kind,
         f"{tensor.low:.4g} .. {tensor.high:.4g}",
         scale,
         str(tensor.zero_point),
-        "" if tensor.cell_scale_log2 is None else f"2^{tensor.cell_scale_log2}",
+        "" if int16 is None else f"2^{int16}",
         "" if tensor.sqnr_db is None else f"{tensor.sqnr_db:.1f}",
         tensor.note,
     )
@@ -213,18 +220,21 @@ def _tensor_reports(
     note = "one scale a feature; rare extremes are clipped" if equalized else ""
     reports = [report("input", "input", qgraph.input, note=note)]
     for layer in qgraph.layers:
-        if isinstance(layer, QLstm):
-            cell = calibration.cells[layer.name]
-            reports.append(
-                report(
-                    layer.name,
-                    "lstm",
-                    layer.y,
-                    cell_scale_log2=layer.cell_scale_log2,
-                    largest_cell=cell.largest,
-                    note=cell.note,
-                )
-            )
-        elif isinstance(layer, QLinear):
-            reports.append(report(layer.name, "linear", layer.y))
+        match layer:
+            case QSelectStep() | QConcat():
+                continue
+            case QLstm():
+                cell = calibration.cells[layer.name]
+                more = {"cell_scale_log2": layer.cell_scale_log2, "largest_cell": cell.largest, "note": cell.note}
+                reports.append(report(layer.name, "lstm", layer.y, **more))
+            case QRnn() if layer.name in calibration.preactivations:
+                argument = calibration.preactivations[layer.name]
+                more = {"preactivation_scale_log2": argument.log2, "largest_preactivation": argument.largest}
+                reports.append(report(layer.name, "rnn", layer.y, note=argument.note, **more))
+            case QRnn():
+                reports.append(report(layer.name, "rnn", layer.y))
+            case QGru():
+                reports.append(report(layer.name, "gru", layer.y))
+            case QLinear():
+                reports.append(report(layer.name, "linear", layer.y))
     return reports

@@ -14,6 +14,7 @@ from accelsim.graph.execute import run_float
 from accelsim.graph.model import Graph, Lstm
 from accelsim.quant import equalize
 from accelsim.quant.equalize import EqualizationStatistics, InputEqualization, fold_input_scales, input_layers
+from accelsim.quant.sensitivity import sensitivity
 
 BUILDERS = [recurrent_model, linear_model, selecting_model]
 
@@ -131,7 +132,7 @@ def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         equalize._LayerStatistics,
         "observe",
-        lambda self, x, sensitivity: (rows.append(len(x)), observe(self, x, sensitivity)),
+        lambda self, x, weighting: (rows.append(len(x)), observe(self, x, weighting)),
     )
     solve(graph, features(graph, frames=95), batch=7)
     assert 5 <= sum(rows) <= 10
@@ -160,7 +161,7 @@ def test_sensitivity_is_the_derivative_of_the_hidden_state() -> None:
     layer.input_weights[..., -1] = 0
     data = features(graph, frames=1, spread=0.0)
     data[0, :, -1] = [0, 1]
-    found = equalize._lstm_sensitivity(layer, run_float(graph, data))[1]
+    found = sensitivity(layer, run_float(graph, data))[1]
     small = np.float32(1e-2)
     for gate in range(4):
         for unit in range(layer.units):

@@ -18,7 +18,8 @@ from accelsim.graph.model import Graph, Linear, Lstm, SelectStep
 from accelsim.quant.execute import dequantize, quantize_input, run_quantized
 from accelsim.quant.model import QGraph, QLinear, QLstm, QSelectStep
 from accelsim.quant.observers import METHODS
-from accelsim.quant.quantize import quantize, weight_scale
+from accelsim.quant.quantize import quantize
+from accelsim.quant.quantize_layers import weight_scale
 from accelsim.quant.report import QuantizationReport
 
 BUILDERS = [recurrent_model, linear_model, selecting_model]
