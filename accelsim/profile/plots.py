@@ -89,7 +89,9 @@ def plot_cycles(profile: Profile) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.24 * longest)
     left_out = sum(1 for part in profile.layers if part.cycles) - len(parts)
-    axes.set_xlabel("cycles of one frame" + (f" (layers that took less are left out: {left_out})" if left_out else ""))
+    axes.set_xlabel(
+        f"cycles of {profile.once}" + (f" (layers that took less are left out: {left_out})" if left_out else "")
+    )
     _plain(axes, "x")
     _title(figure, profile, "Cycles by layer and cause")
     causes = [cause for cause in CAUSE_STYLE if profile.total.causes[cause]]
@@ -172,7 +174,7 @@ def _figure(width: float, height: float) -> Figure:
 def _title(figure: Figure, profile: Profile, what: str) -> None:
     figure.suptitle(
         f"{what}: {_text(profile.program)} on {_text(profile.chip)}\n"
-        f"{profile.cycles:,} cycles ({profile.time_us:,.2f} µs) a frame, "
+        f"{profile.cycles:,} cycles ({profile.time_us:,.2f} µs) {profile.once}, "
         f"lower bound {profile.bound.cycles:,} ({profile.bound.limit}), ratio {profile.ratio:.2f}",
         fontsize=11,
     )

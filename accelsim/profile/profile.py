@@ -137,13 +137,15 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The report of a run. All figures are of one frame, save those of the property `totals`.
+    """The report of a run. All figures are of one frame, or of one batch of them, save those of the property `totals`.
 
     Parameters
     ----------
     program, chip, schedule : str
     frames : int
-        Frames of the run; each takes the same cycles, as control flow does not depend on data.
+        How many were run; all take the same cycles, as control flow does not depend on data.
+    batch : int
+        Frames handled at once.
     bound : Bound
     layers : tuple of Part
         The model's layers in order, then one part for everything of no layer. They add up to `total`.
@@ -157,6 +159,7 @@ class Profile:
     chip: str
     schedule: str
     frames: int
+    batch: int
     bound: Bound
     layers: tuple[Part, ...]
     total: Part
@@ -164,13 +167,18 @@ class Profile:
     bandwidth: Bandwidth
 
     @property
+    def once(self) -> str:
+        """What the figures are of, in words."""
+        return "a frame" if self.batch == 1 else f"a batch of {self.batch} frames"
+
+    @property
     def cycles(self) -> int:
-        """Of one frame."""
+        """Of one frame, or of one batch."""
         return self.total.cycles
 
     @property
     def time_us(self) -> float:
-        """Of one frame, in microseconds."""
+        """Of one frame, or of one batch, in microseconds."""
         return self.total.time_us
 
     @property
@@ -180,17 +188,18 @@ class Profile:
 
     @property
     def totals(self) -> dict[str, int | float]:
-        """Cycles, time, multiply-accumulates, DRAM bytes and energy of all frames, one after the other."""
+        """Cycles, time, multiply-accumulates, DRAM bytes and energy of all frames, one batch after the other."""
+        runs = -(-self.frames // self.batch)
         return {
-            "cycles": self.frames * self.cycles,
-            "time_us": self.frames * self.time_us,
-            "macs": self.frames * self.total.macs,
-            "dram_bytes": self.frames * self.total.memory["dram"].bytes,
-            "energy_nj": self.frames * self.total.energy_nj,
+            "cycles": runs * self.cycles,
+            "time_us": runs * self.time_us,
+            "macs": runs * self.total.macs,
+            "dram_bytes": runs * self.total.memory["dram"].bytes,
+            "energy_nj": runs * self.total.energy_nj,
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``--json`` prints: of one frame, save ``total``, which is of all ``frames``."""
+        """What ``--json`` prints: of ``batch`` frames (1 as a rule), save ``total``, which is of all ``frames``."""
         whole = self.total.to_dict()
         for key in ("name", "kind", "share", "unit_cycles", "dram_bytes_per_cycle"):
             del whole[key]
@@ -201,6 +210,7 @@ class Profile:
             "schedule": self.schedule,
             "clock_mhz": self.total.clock_mhz,
             "frames": self.frames,
+            "batch": self.batch,
             "bound_cycles": self.bound.cycles,
             "bound": {
                 "mac_cycles": self.bound.mac_cycles,
@@ -234,7 +244,7 @@ def build_profile(program: Program, counters: Counters, frames: int, *, bound: B
     ----------
     program : Program
     counters : Counters
-        Of one frame.
+        Of one run: a frame, or a batch.
     frames : int
         How many were run.
     bound : Bound, optional
@@ -263,6 +273,7 @@ def build_profile(program: Program, counters: Counters, frames: int, *, bound: B
         chip=program.chip.name,
         schedule=program.schedule,
         frames=frames,
+        batch=program.batch,
         bound=bound or lower_bound(program),
         layers=tuple(layers),
         total=_part(program.chip, counters, rows, "total", "total"),

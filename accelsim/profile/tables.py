@@ -35,7 +35,7 @@ def layer_table(profile: Profile) -> Table:
     """Where a frame's cycles go: layers by cause. The rows add up to the last, the causes of a row to its cycles."""
     scale, unit = _scale(profile.cycles)
     title = (
-        f"{profile.cycles:,} cycles a frame, {profile.time_us:,.2f} µs{_rows_in(unit)}\n"
+        f"{profile.cycles:,} cycles {profile.once}, {profile.time_us:,.2f} µs{_rows_in(unit)}\n"
         f"lower bound {profile.bound.cycles:,} ({profile.bound.limit}), ratio {profile.ratio:.2f}"
     )
     table = _table(title, ["layer"], ["cycles", "share %", *CAUSES])
@@ -62,7 +62,7 @@ def work_table(profile: Profile) -> Table:
     rates = ["util. %", "DRAM B", "B/cycle", "MACs/B"]
     headers = ["MACs", *rates, f"time {time_unit}", f"energy {energy_unit}"]
     units = "".join(f"; {name} in {text}" for name, text in (("MACs", unit), ("DRAM B", byte_unit)) if text)
-    table = _table("Work of a frame" + units, ["layer", "kind"], headers)
+    table = _table(f"Work of {profile.once}" + units, ["layer", "kind"], headers)
     for part, intensity in zip(parts, intensities, strict=True):
         if part is profile.total:
             table.add_section()
@@ -83,7 +83,7 @@ def work_table(profile: Profile) -> Table:
 def unit_table(profile: Profile) -> Table:
     """What each unit does in a frame's cycles. The reasons of a row add up to the run."""
     scale, unit_name = _scale(profile.cycles)
-    title = f"Units: what they do in the {profile.cycles:,} cycles of a frame" + _rows_in(unit_name)
+    title = f"Units: what they do in the {profile.cycles:,} cycles of {profile.once}" + _rows_in(unit_name)
     table = _table(title, ["unit"], ["instr.", "busy %", *REASONS])
     for unit in UNITS:
         reasons = profile.total.units[unit]
@@ -94,7 +94,9 @@ def unit_table(profile: Profile) -> Table:
 
 def memory_table(profile: Profile) -> Table:
     """Bytes and energy of each memory, and energy of all else, of a frame."""
-    table = _table("Memories and energy of a frame", [""], ["read bytes", "written bytes", "energy nJ", "share %"])
+    table = _table(
+        f"Memories and energy of {profile.once}", [""], ["read bytes", "written bytes", "energy nJ", "share %"]
+    )
     whole = sum(profile.total.energy_pj.values())
     decimals = _decimals(whole / 1000)
     for name, energy in profile.total.energy_pj.items():

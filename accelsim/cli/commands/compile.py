@@ -30,11 +30,19 @@ _FLOAT_SUFFIXES = (".pth", ".pt")
     help="The quantized model, as `accelsim quant` writes it, where it is no argument.",
 )
 @chip_option("Compile for this chip.  [default: the one before the command, else tx5368]")
+@click.option(
+    "--batch",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Frames handled at once: they share what is loaded, and up to mac.batch_columns of them each read of weights.",
+)
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @pass_state
 def compile_command(
-    state: State, model: Path | None, onnx: Path | None, chip: str | None, outpath: Path, as_json: bool
+    state: State, model: Path | None, onnx: Path | None, chip: str | None, batch: int, outpath: Path, as_json: bool
 ) -> None:
     """Compile a quantized model for a chip.
 
@@ -48,7 +56,7 @@ def compile_command(
     from accelsim.compiler import compile_graph
     from accelsim.isa.files import write_program
 
-    program = compile_graph(_read(path), target)
+    program = compile_graph(_read(path), target, batch=batch)
     with output_folder(outpath) as folder:
         written = write_program(program, folder, path.stem)
     if as_json:
@@ -109,6 +117,7 @@ def _summary(program: Program) -> dict[str, Any]:
         "schedule": program.schedule,
         "instructions": len(program.words),
         "instruction_memory_words": program.chip.sequencer.instruction_memory_words,
+        "batch": program.batch,
         "macs": sum(layer.macs for layer in program.layers),
         "layers": [
             {
@@ -127,6 +136,8 @@ def _print_summary(program: Program) -> None:
     macs = sum(layer.macs for layer in program.layers)
     say(f"{program.name} for chip {program.chip.name}: {len(program.layers)} layers, {macs:,} MACs a frame")
     words = program.chip.sequencer.instruction_memory_words
+    if program.batch > 1:
+        say(f"{program.batch} frames at once")
     say(f"{len(program.words):,} instructions of {words:,}; schedule: {program.schedule}")
     rows = [
         (

@@ -78,7 +78,7 @@ def test_an_address_gone_astray_is_named(run: Callable[[Program], object], code:
 
 def test_a_frame_of_the_wrong_shape() -> None:
     program = tiny_program("nop")
-    for values in (frame()[:-1], frame()[None], frame().astype(np.int16)):
+    for values in (frame()[:-1], frame()[None, None], frame().astype(np.int16)):
         with pytest.raises(InputError, match=r"golden: frames: .*; expected int8\[N, 256\]"):
             run_reference(program, values)
 
