@@ -121,7 +121,11 @@ def build_dataset(split: Split, seed: int, clips_per_class: Mapping[str, int] | 
 
 
 def train(
-    data: Dataset, epochs: int, seed: int, build: Callable[[], KeywordNetwork] = KeywordNetwork
+    data: Dataset,
+    epochs: int,
+    seed: int,
+    build: Callable[[], KeywordNetwork] = KeywordNetwork,
+    peak_learning_rate: float = PEAK_LEARNING_RATE,
 ) -> KeywordNetwork:
     """Train a network; it takes raw features, their normalization being folded into its first layer.
 
@@ -135,6 +139,8 @@ def train(
         Seed of initial values, batches and noise.
     build : callable
         Makes the network.
+    peak_learning_rate : float
+        Of the one-cycle schedule.
     """
     torch.manual_seed(seed)
     network = build()
@@ -147,11 +153,11 @@ def train(
     biases = [value for name, value in network.named_parameters() if "bias" in name]
     optimizer = torch.optim.AdamW(
         [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": biases, "weight_decay": 0.0}],
-        lr=PEAK_LEARNING_RATE,
+        lr=peak_learning_rate,
     )
     batches = len(labels) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, PEAK_LEARNING_RATE, total_steps=epochs * batches, pct_start=0.1
+        optimizer, peak_learning_rate, total_steps=epochs * batches, pct_start=0.1
     )
     criterion = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     for epoch in range(epochs):
@@ -210,7 +216,9 @@ def largest_cell(network: KeywordNetwork, data: Dataset) -> float:
         batch = torch.from_numpy(data.features)
         for layer in range(LAYERS):
             alone = nn.LSTM(batch.shape[-1], HIDDEN, batch_first=True)
-            alone.load_state_dict({name: getattr(network.recurrent, name[:-1] + str(layer)) for name in alone.state_dict()})
+            alone.load_state_dict(
+                {name: getattr(network.recurrent, name[:-1] + str(layer)) for name in alone.state_dict()}
+            )
             state = None
             hidden = []
             for step in range(FRAMES):

@@ -31,7 +31,7 @@ def test_json_says_how_full_memories_are(accelsim: Program, files: Files) -> Non
     assert summary["macs"] == sum(layer.macs for layer in program.layers)
     weights = next(row for row in summary["memory"] if row["memory"] == "weights")
     ends = [region.address + region.bytes for region in program.regions if region.memory == "weights"]
-    assert weights == {"memory": "weights", "used_bytes": max(ends), "capacity_bytes": 262144}
+    assert weights == {"memory": "weights", "used_bytes": max(ends), "capacity_bytes": 294912}
     assert [row["memory"] for row in summary["memory"]][-1] == "dram"
     assert summary["files"] == [str(files.out / f"kws_quantize_r.{suffix}") for suffix in ("cfg", "weight")]
 

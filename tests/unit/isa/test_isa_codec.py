@@ -73,7 +73,7 @@ def test_encode_checks_its_instruction(instruction: Instruction, expected: str) 
         (2, "loop: length: found 0; expected 1 to 65535"),
         (24 | 1 << 78, "vector: destination_type: found 0; expected one of 1 (int8), 2 (int16)"),
         (24 | 1 << 78 | 3 << 76, "vector: destination_type: found 3"),
-        (24 | 1 << 78 | 1 << 76 | 9 << 64, "vector: activation: found 9"),
+        (24 | 1 << 78 | 1 << 76 | 15 << 64, "vector: activation: found 15"),
     ],
 )
 def test_decode_names_what_is_wrong(word: int, reason: str) -> None:

@@ -156,5 +156,5 @@ def test_storage_table_reads_as_a_table(recorded: Recorded) -> None:
     used = next(line for line in lines if line.startswith("used ")).split()
     assert used[2] == f"{report.used.sram['weights']:,}"
     share = next(line for line in lines if line.startswith("used %")).split()
-    assert share[2] == f"{100 * report.used.sram['weights'] / 262_144:.1f}"
+    assert share[2] == f"{100 * report.used.sram['weights'] / 294_912:.1f}"
     assert lines[-1] == f"instructions: {len(recorded.program.words):,} of 1,024 words"
