@@ -49,8 +49,8 @@ BAD = [
         "small: instruction 3 (matmul): signal0 is s2; expected chip tx5368 has s1 to s1",
     ),
     (
-        code("matmul weights=[0x3fff0] rows=1 columns=1\nhalt"),
-        "small: instruction 0 (matmul): weights reaches byte 262159 of weights; expected at most 262143",
+        code("matmul weights=[0x47ff0] rows=1 columns=1\nhalt"),
+        "small: instruction 0 (matmul): weights reaches byte 294927 of weights; expected at most 294911",
     ),
     (
         code("load memory=weights source=[0xffffff0] row_bytes=8 rows=3 source_pitch=8\nhalt"),
@@ -115,7 +115,7 @@ def test_a_right_program_passes(program: Program) -> None:
 
 
 def test_addresses_with_a_register_are_not_judged(program: Program) -> None:
-    replace(program, **code("matmul weights=[a1+0x3fff0] rows=1 columns=1\nhalt")).validate()
+    replace(program, **code("matmul weights=[a1+0x47ff0] rows=1 columns=1\nhalt")).validate()
 
 
 def test_an_unused_operand_is_not_judged(program: Program) -> None:
