@@ -1,9 +1,9 @@
 """ONNX models of stacked recurrent and fully connected layers, as PyTorch's two exporters write them.
 
 The nodes that the output depends on are read in order. A node of constants is folded; one that moves axes changes a
-layout (`onnx_glue`); one that computes becomes a layer (`onnx_recurrent`, `onnx_linear`); any other is refused by
-operator, node and reason. A batch axis of any size is read twice, at two unlikely sizes, and has to give one graph:
-no number of the graph then comes from the batch size.
+layout (`onnx_glue`); one that computes becomes a layer (`onnx_recurrent`, `onnx_unrolled`, `onnx_linear`); any other
+is refused by operator, node and reason. A batch axis of any size is read twice, at two unlikely sizes, and has to
+give one graph: no number of the graph then comes from the batch size.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from accelsim.frontend.onnx_glue import Glue
 from accelsim.frontend.onnx_layers import LayerBuilder
 from accelsim.frontend.onnx_linear import LinearReader
 from accelsim.frontend.onnx_recurrent import RECURRENT_OPERATORS, RecurrentReader
+from accelsim.frontend.onnx_unrolled import NO_LAYER, UNROLLED_OPERATORS, UnrolledReader
 from accelsim.frontend.onnx_values import (
     Activation,
     Axis,
@@ -91,7 +92,7 @@ class _Model:
         self.name = graph_proto.name or Path(path).stem
         self.output = single_output(path, graph_proto)
         self.nodes = list(_live_nodes(path, graph_proto, self.output))
-        self.recurrent = any(node.operator in RECURRENT_OPERATORS for node in self.nodes)
+        self.recurrent = any(node.operator in RECURRENT_OPERATORS | UNROLLED_OPERATORS.keys() for node in self.nodes)
         self.constants = {item.name: Constant(tensor_array(path, item), item.name) for item in graph_proto.initializer}
         self.input = main_input(path, graph_proto, {name for node in self.nodes for name in _reads(path, node)})
 
@@ -173,11 +174,11 @@ class _Reader:
         self._timesteps = timesteps
         self.confirmed = False
         self._builder = LayerBuilder()
-        readers = (
-            Glue(self._builder),
-            LinearReader(self._builder),
-            RecurrentReader(self._builder, self._confirm_time),
-        )
+        linear = LinearReader(self._builder)
+        recurrent = RecurrentReader(self._builder, self._confirm_time)
+        self._unrolled = UnrolledReader(self._builder, self._confirm_time, linear.add)
+        # The last reader of an operator takes it: this one passes on the sums that are none of its own.
+        readers = (Glue(self._builder), linear, recurrent, self._unrolled)
         self._handlers: dict[str, Handler] = {
             operator: handler for reader in readers for operator, handler in reader.handlers.items()
         }
@@ -194,6 +195,9 @@ class _Reader:
         if not self.confirmed:
             self._confirm_time()
         result, layers = self._builder.finish(self._output(model.output), model.output)
+        lone = self._unrolled.single_step(layers)
+        if lone is not None:
+            raise UnsupportedOperatorError(self._path, lone.operator, lone.name, NO_LAYER)
         if not layers:
             raise InputError(self._path, f"output {model.output!r}", "is the input itself", "at least one layer")
         return Graph(model.name, tensor, result, layers, source=str(self._path))

@@ -221,6 +221,16 @@ def _reduce_prod(node: Node, arrays: Arrays) -> list[Array]:
     return [np.prod(arrays[0], axis=chosen, keepdims=keep, dtype=arrays[0].dtype)]
 
 
+def _matmul(_: Node, arrays: Arrays) -> list[Array]:
+    left, right = arrays
+    if left.dtype.kind != "f" or not 1 <= right.ndim <= 2 or left.ndim < 1:
+        raise RefusedError(
+            f"a product of constants {left.dtype}{list(left.shape)} and {right.dtype}{list(right.shape)}"
+        )
+    _checked((*left.shape[:-1], *right.shape[1:]))
+    return [np.matmul(left, right)]
+
+
 def _elementwise(function: Callable[..., Array]) -> Callable[[Node, Arrays], list[Array]]:
     def folded(_: Node, arrays: Arrays) -> list[Array]:
         _checked(np.broadcast_shapes(*(array.shape for array in arrays)))
@@ -243,6 +253,7 @@ _FOLDS: dict[str, Callable[[Node, Arrays], list[Array]]] = {
     "Greater": _elementwise(np.greater),
     "Identity": lambda _, arrays: [arrays[0]],
     "Less": _elementwise(np.less),
+    "MatMul": _matmul,
     "Mul": _elementwise(np.multiply),
     "Neg": _elementwise(np.negative),
     "Not": _elementwise(np.logical_not),

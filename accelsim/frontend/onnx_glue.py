@@ -26,6 +26,7 @@ from accelsim.frontend.onnx_values import (
     axes_of,
     constant_input,
     integers,
+    kind_of,
     normalized_axes,
     normalized_axis,
     regroup,
@@ -44,6 +45,9 @@ class LayerMaker(Protocol):
 
     def concat(self, parts: Sequence[Tensor]) -> Tensor:
         """Add the layer that lays tensors side by side along their features; gives its output."""
+
+    def sequence_of(self, steps: Sequence[Tensor]) -> tuple[Tensor, bool] | None:
+        """The sequence whose steps these are, all of them and in order; and whether from the last to the first."""
 
 
 class Glue:
@@ -151,11 +155,17 @@ class Glue:
         """Layers or directions on an axis of their own, or side by side along the features."""
         values = [value for value in inputs if isinstance(value, Activation)]
         if len(values) != len(inputs):
-            raise RefusedError("a constant is concatenated to activations")
+            other = next(value for value in inputs if not isinstance(value, Activation))
+            raise RefusedError(f"{kind_of(other)} is concatenated to activations")
         axis = normalized_axis(node.attributes["axis"], values[0].rank)
         found = [_without(value.dimensions, axis) for value in values]
         if any(layout != found[0] for layout in found) or len({value.backward for value in values}) > 1:
             raise RefusedError(f"concatenation of {' and '.join(value.describe() for value in values)}")
+        dimensions = list(values[0].dimensions)
+        whole = self._maker.sequence_of([value.parts[0] for value in values])
+        if whole is not None and all(len(value.parts) == 1 and not value.dimensions[axis] for value in values):
+            dimensions[axis] = (Axis.TIME,)
+            return [replace(values[0], parts=whole[:1], backward=whole[1]).with_dimensions(dimensions)]
         stacked = _stacked(values, axis)
         if stacked is not None:
             return [stacked]
@@ -163,7 +173,6 @@ class Glue:
             if value.dimensions[axis] != value.feature_block():
                 raise RefusedError(f"concatenation along dimension {axis} of {value.describe()}")
         y = self._maker.concat([part for value in values for part in value.parts])
-        dimensions = list(values[0].dimensions)
         dimensions[axis] = (Axis.FEATURE,)
         return [replace(values[0], parts=(y,), directions=1).with_dimensions(dimensions)]
 
@@ -242,7 +251,7 @@ class Glue:
 def _activation(inputs: list[Value | None]) -> Activation:
     value = inputs[0]
     if not isinstance(value, Activation):
-        raise RefusedError("its first input is a constant, another one is not")
+        raise RefusedError(f"its first input is {kind_of(value)}, another one is not")
     return value
 
 

@@ -78,6 +78,16 @@ class LayerBuilder:
             self._joined[key] = self._concat(flat)
         return self._joined[key]
 
+    def sequence_of(self, steps: Sequence[Tensor]) -> tuple[Tensor, bool] | None:
+        """The sequence whose steps these are, all of them and in order; and whether from the last to the first."""
+        taken = [layer for layer in map(self.producer, steps) if isinstance(layer, SelectStep)]
+        if len(taken) != len(steps) or len(taken) < 2 or any(layer.x != taken[0].x for layer in taken):
+            return None
+        order, every = [layer.step for layer in taken], list(range(taken[0].x.shape[0]))
+        if order not in (every, every[::-1]):
+            return None
+        return taken[0].x, order != every
+
     def joined(self, value: Activation) -> Activation:
         """The same value as one tensor: directions and layers that are merged with the features become features.
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.graph.model import FloatArray, Tensor
+from accelsim.graph.model import FloatArray, Linear, SelectStep, Tensor
 
 Array = NDArray[Any]
 
@@ -177,7 +177,32 @@ class Activation:
         return f"({', '.join(words)}) of shape {self.shape}"
 
 
-Value = Constant | Activation
+@dataclass(frozen=True, eq=False)
+class Preactivation:
+    """The sum of two products in a step of an unrolled RNN, for its activation to follow.
+
+    Parameters
+    ----------
+    step : SelectStep
+        The step of the product of the whole sequence.
+    source : Linear
+        That product.
+    recurrent : (Linear, SelectStep), optional
+        The product of the state before, and that state as a step of the layer's output; None in the first step.
+    bias : float32[units]
+        What is added in the first step; a further one has it in `recurrent`.
+    layout : Activation
+        The sum's axes.
+    """
+
+    step: SelectStep
+    source: Linear
+    recurrent: tuple[Linear, SelectStep] | None
+    bias: FloatArray
+    layout: Activation
+
+
+Value = Constant | Activation | Preactivation
 Inputs = Sequence[Value | None]
 
 
@@ -196,18 +221,25 @@ def regroup(value: Activation, shape: Sequence[int]) -> Activation:
     """
     axes = [axis for dimension in value.dimensions for axis in dimension]
     dimensions: list[Dimension] = []
-    position = 0
+    position, moved = 0, value
     for size in shape:
         start, product = position, 1
         while product < size and position < len(axes):
-            product *= value.size_of(axes[position])
+            axis, before = axes[position], product
+            product *= moved.size_of(axis)
             position += 1
+            layers = size // before
+            if axis is Axis.LAYER and product > size and moved.directions == 1 and product % size == size % before == 0:
+                # Layers in groups: the outputs of both directions' layers, each read on its own, stacked alike.
+                moved = replace(moved, directions=len(moved.parts) // layers)
+                axes.insert(position, Axis.DIRECTION)
+                product = size
         if product != size:
             raise RefusedError(f"reshape of {value.describe()} to {tuple(shape)} cuts an axis")
         dimensions.append(tuple(axes[start:position]))
     if position != len(axes):
         raise RefusedError(f"reshape of {value.describe()} to {tuple(shape)} loses elements")
-    return value.with_dimensions(dimensions)
+    return moved.with_dimensions(dimensions)
 
 
 def normalized_axis(axis: int, rank: int) -> int:
@@ -265,6 +297,13 @@ def axes_of(node: Node, inputs: Inputs, index: int = 1) -> list[int] | None:
     return integers(inputs, index, "axes")
 
 
+def kind_of(value: Value | None) -> str:
+    """What a value is, where an activation is needed."""
+    if value is None:
+        return "left out"
+    return "a constant" if isinstance(value, Constant) else "a sum that only an RNN unrolled in time has"
+
+
 def is_absent(inputs: Inputs, index: int) -> bool:
     """Whether an optional input is left out."""
     return index >= len(inputs) or inputs[index] is None
@@ -280,7 +319,7 @@ def activation_input(inputs: Inputs, index: int, what: str) -> Activation:
     """
     value = None if is_absent(inputs, index) else inputs[index]
     if not isinstance(value, Activation):
-        raise RefusedError(f"{what} is a constant")
+        raise RefusedError(f"{what} is {kind_of(value)}")
     return value
 
 

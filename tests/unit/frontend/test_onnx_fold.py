@@ -45,6 +45,8 @@ CASES: list[tuple[str, list[Any], dict[str, Any], int]] = [
     ("Greater", [ROW, ints(0, 0, 6)], {}, 17),
     ("Identity", [CUBE], {}, 17),
     ("Less", [ROW, ints(0, 0, 6)], {}, 17),
+    ("MatMul", [CUBE, CUBE[0].T], {}, 17),
+    ("MatMul", [CUBE, CUBE[0, 0]], {}, 17),
     ("Mul", [ROW, ROW], {}, 17),
     ("Neg", [ROW], {}, 17),
     ("Not", [PAIR], {}, 17),
@@ -127,6 +129,8 @@ def test_a_state_of_zeros_takes_no_memory() -> None:
         (node("Reshape"), [CUBE, ints(-1, 7)], "reshape of"),
         (node("Gather", axis=3), [CUBE, ints(0)], "axis 3"),
         (node("Squeeze"), [CUBE, ints(0, 0)], "name a dimension twice"),
+        (node("MatMul"), [CUBE, CUBE], "a product of constants float32[2, 3, 4] and float32[2, 3, 4]"),
+        (node("MatMul"), [CUBE, CUBE[0]], "do not suit it"),
     ],
 )
 def test_refusals(described: Node, arrays: list[Any], text: str) -> None:

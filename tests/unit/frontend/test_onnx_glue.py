@@ -49,6 +49,9 @@ class Maker:
     def concat(self, parts: Sequence[Tensor]) -> Tensor:
         return self._named(np.concatenate([self.arrays[part.name] for part in parts], axis=-1))
 
+    def sequence_of(self, steps: Sequence[Tensor]) -> None:
+        return None
+
     def materialized(self, value: Activation) -> Any:
         """The array that an activation stands for."""
         arrays = np.array([self.arrays[part.name] for part in value.parts])
