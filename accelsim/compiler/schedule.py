@@ -111,7 +111,7 @@ class _Costs:
         for segment in plan.segments:
             for stage in segment.stages:
                 own = [next(remaining) for _ in stage.products]
-                arrival += _resident_bytes(stage, own, chip) / chip.dram.bytes_per_cycle
+                arrival += _resident_bytes(stage, own, chip) / load_rate(chip)
                 self.stages.append(_stage_cost(stage, own, arrival, chip))
         self.loaded = arrival
 
@@ -125,6 +125,13 @@ class _Costs:
             time = max([time, *(cost.ready for cost, span in zip(costs, spans, strict=True) if span[0] == start)])
             time += (end - start) * wave_cycles(active)
         return time
+
+
+def load_rate(chip: Chip) -> float:
+    """Steps of a sequence on the chip: a latency's worth, and those used while weights still take up the load queue."""
+    dram = chip.dram
+    a_request = dram.read_latency_cycles + dram.burst_bytes / dram.bytes_per_cycle
+    return min(dram.bytes_per_cycle, dram.outstanding_bursts * dram.burst_bytes / a_request)
 
 
 def wave_cycles(costs: Sequential[_StageCost]) -> float:
@@ -155,7 +162,7 @@ def _stage_cost(stage: Stage, blocks: Sequential[int], ready: float, chip: Chip)
         recurrent=sum(beats[1:]) if stage.cell.is_recurrent else beats[0],
         products=sum(beats),
         vector=len(stage.cell.steps) * -(-stage.outputs // chip.vector.lanes),
-        stream=streamed / chip.dram.bytes_per_cycle,
+        stream=streamed / load_rate(chip),
         chain=chain,
         ready=ready,
     )
