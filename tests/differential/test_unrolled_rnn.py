@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accelsim.errors import UnsupportedOperatorError
+from accelsim.errors import InputError, UnsupportedOperatorError
 from accelsim.frontend.onnx import load_onnx
 from accelsim.graph.execute import run_float
 from accelsim.graph.model import Concat, Graph, Linear, Rnn, SelectStep
@@ -146,6 +146,13 @@ def test_a_sum_that_no_activation_follows(tmp_path: Path) -> None:
     error = refused(net, str(net.node("Unsqueeze", [total, net.constant([0])])), tmp_path)
     assert error.operator == "Unsqueeze"
     assert "a sum that only an RNN unrolled in time has" in error.reason
+
+
+def test_a_sum_that_is_the_output(tmp_path: Path) -> None:
+    net = Net(np.random.default_rng(1))
+    total = net.node("Add", [first_step(net)[1], net.weights(4)])
+    with pytest.raises(InputError, match=f"output '{total}': is no result of a layer"):
+        load_onnx(saved(net.model(["batch", 5, 3], total), tmp_path))
 
 
 def test_two_layouts_are_not_added(tmp_path: Path) -> None:

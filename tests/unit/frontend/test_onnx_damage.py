@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from accelsim.errors import InputError
 from accelsim.frontend.onnx import load_onnx
 from accelsim.graph.check import check_graph
-from tests.support.onnx_exports import Form, dynamo_export, legacy_export, saved
+from tests.support.cell_models import Model
+from tests.support.onnx_exports import Form, Net, dynamo_export, legacy_export, saved
+from tests.support.unrolled_rnn import Unrolled
 
 
 def refusal(path: Path) -> str:
@@ -72,15 +75,30 @@ def test_a_tensor_of_an_unknown_type(tmp_path: Path) -> None:
     refusal(saved(model, tmp_path))
 
 
+def unrolled() -> onnx.ModelProto:
+    net = Net(np.random.default_rng(0))
+    layer = Unrolled(inputs=3, units=2, steps=3)
+    both = [layer.add(net, "x")[0], replace(layer, reverse=True).add(net, "x")[0]]
+    return net.model([3, "batch", 3], net.node("Concat", both, axis=2), rank=3)
+
+
+GOOD = {
+    "legacy": lambda: legacy_export(Form(head="hidden", layers=2), 1),
+    "dynamo": lambda: dynamo_export(Form(head="hidden", layers=2, open_batch=False), 1),
+    "gru": lambda: Model("gru before", "bidirectional", head="layers", layers=2).build(1),
+    "rnn": lambda: Model("rnn relu", "bidirectional", head="ends", exporter="dynamo").build(1),
+    "unrolled": unrolled,
+}
+
+
 @cache
-def good(dynamo: bool) -> bytes:
-    export = dynamo_export if dynamo else legacy_export
-    return bytes(export(Form(head="hidden", layers=2, open_batch=not dynamo), 1).SerializeToString())
+def good(kind: str) -> bytes:
+    return bytes(GOOD[kind]().SerializeToString())
 
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    data = bytearray(good(draw(st.booleans())))
+    data = bytearray(good(draw(st.sampled_from(sorted(GOOD)))))
     if draw(st.integers(0, 4)) == 0:
         return bytes(data[: draw(st.integers(0, len(data) - 1))])
     for _ in range(draw(st.integers(1, 3))):
@@ -88,7 +106,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damaged())
 def test_damage_gives_one_line_or_a_valid_graph(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -252,6 +252,7 @@ def test_what_differs_is_not_concatenated_but_along_the_features() -> None:
         ("Slice", [sequence(), None, None], {}, "starts or ends is missing"),
         ("Slice", [constant(1), sequence()], {}, "its first input is a constant"),
         ("Slice", [sequence(), sequence(), constant(1)], {}, "starts depends on the model's input"),
+        ("Identity", [None], {}, "its first input is left out"),
         ("Gather", [sequence(), None], {}, "not one integer"),
         ("Gather", [sequence(), Constant(np.array([0.0]))], {}, "not one integer"),
         ("Flatten", [sequence()], {"axis": -4}, "axis -4"),
