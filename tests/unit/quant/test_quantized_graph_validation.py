@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.quantized_graphs import random_graph, random_linear, random_lstm, random_tensor, select_step
+from support.quantized_graphs import (
+    concat,
+    random_cell,
+    random_graph,
+    random_linear,
+    random_lstm,
+    random_tensor,
+    select_step,
+)
 
 from accelsim.errors import InputError
 from accelsim.quant.lstm_parameters import lstm_from_scales
@@ -128,6 +136,116 @@ BAD: dict[str, tuple[Callable[[], QGraph], str]] = {
 }
 
 
+GRU = random_cell(RNG, "gru", "gru", SOURCE, 5)
+RNN = random_cell(RNG, "rnn, relu", "rnn", SOURCE, 2, y=replace(GRU.y, name="rnn.y", shape=(3, 2)), reverse=True)
+JOINT = concat("joint", GRU.y, RNN.y)
+
+
+def joined(*, gru: Any = GRU, rnn: Any = RNN, joint: Any = JOINT, **fields: Any) -> QGraph:
+    return replace(QGraph("g", SOURCE, joint.y, (gru, rnn, joint)), **fields)
+
+
+BAD |= {
+    "lstm reverse": (lambda: graph(lstm=replace(LSTM, reverse=1)), "layer 'lstm': reverse: 1; expected true or false"),
+    "gru axes": (
+        lambda: joined(gru=replace(GRU, input_weights=GRU.input_weights[0])),
+        r"layer 'gru': input_weights: shape \(5, 4\); expected three axes",
+    ),
+    "gru gates": (
+        lambda: joined(gru=replace(GRU, recurrent_weights=np.zeros((4, 5, 5), np.int8))),
+        r"layer 'gru': recurrent_weights: shape \(4, 5, 5\); expected shape \(3, 5, 5\)",
+    ),
+    "gru bias": (
+        lambda: joined(gru=replace(GRU, recurrent_bias=GRU.recurrent_bias[0])),
+        r"layer 'gru': recurrent_bias: shape \(5,\); expected shape \(3, 5\)",
+    ),
+    "gru factors": (
+        lambda: joined(gru=replace(GRU, recurrent_requantizers=GRU.recurrent_requantizers * 2)),
+        "layer 'gru': recurrent_requantizers: 6 factors; expected 3",
+    ),
+    "gru hidden factor": (
+        lambda: joined(gru=replace(GRU, hidden_requantizer=Requantizer(1, 0))),
+        "layer 'gru': hidden_requantizer multiplier: 1",
+    ),
+    "gru zero point": (
+        lambda: joined(gru=replace(GRU, hidden_zero_point=128)),
+        "layer 'gru': hidden_zero_point: 128",
+    ),
+    "gru order": (
+        lambda: joined(gru=replace(GRU, linear_before_reset=0)),
+        "layer 'gru': linear_before_reset: 0; expected true or false",
+    ),
+    "gru reverse": (lambda: joined(gru=replace(GRU, reverse=None)), "layer 'gru': reverse: None; expected true"),
+    "gru of another input": (
+        lambda: joined(gru=replace(GRU, x=replace(SOURCE, shape=(4,)), y=GRU.y), input=replace(SOURCE, shape=(4,))),
+        r"layer 'gru': x: shape \(4,\); expected a sequence",
+    ),
+    "rnn axes": (
+        lambda: joined(rnn=replace(RNN, input_weights=RNN.input_weights[np.newaxis])),
+        r"layer 'rnn': input_weights: shape \(1, 2, 4\); expected two axes",
+    ),
+    "rnn bias": (
+        lambda: joined(rnn=replace(RNN, input_bias=RNN.input_bias[:1])),
+        r"layer 'rnn': input_bias: shape \(1,\); expected shape \(2,\)",
+    ),
+    "rnn input factor": (
+        lambda: joined(rnn=replace(RNN, input_requantizer=Requantizer(2**30, 32))),
+        "layer 'rnn': input_requantizer shift: 32",
+    ),
+    "rnn recurrent factor": (
+        lambda: joined(rnn=replace(RNN, recurrent_requantizer=Requantizer(5, 0))),
+        "layer 'rnn': recurrent_requantizer multiplier: 5",
+    ),
+    "rnn activation": (
+        lambda: joined(rnn=replace(RNN, activation="sine")),
+        "layer 'rnn': activation: 'sine'; expected tanh or relu",
+    ),
+    "rnn scale": (
+        lambda: joined(rnn=replace(RNN, preactivation_scale_log2=32)),
+        r"preactivation_scale_log2: 32; expected an integer in \[-31, 31\]",
+    ),
+    "rnn scale of tanh": (
+        lambda: joined(rnn=replace(RNN, activation="tanh", preactivation_scale_log2=-13)),
+        r"preactivation_scale_log2: -13; expected an integer in \[-12, -12\]",
+    ),
+    "joint of one": (
+        lambda: joined(joint=replace(JOINT, parts=JOINT.parts[:1])),
+        "layer 'joint': parts: 1; expected at least 2",
+    ),
+    "joint of an unknown part": (
+        lambda: joined(joint=replace(JOINT, parts=(GRU.y, replace(RNN.y, name="z")))),
+        r"layer 'joint': parts\[1\]: no earlier tensor 'z'",
+    ),
+    "joint of another part": (
+        lambda: joined(joint=replace(JOINT, parts=(replace(GRU.y, zero_point=GRU.y.zero_point ^ 1), RNN.y))),
+        r"layer 'joint': parts\[0\]: another shape, scale or zero point than 'gru\.y' where it is made",
+    ),
+    "joint of other steps": (
+        lambda: joined(
+            joint=replace(JOINT, parts=(GRU.y, SELECT.y)),
+            layers=(GRU, LSTM, SELECT, replace(JOINT, parts=(GRU.y, SELECT.y))),
+        ),
+        r"layer 'joint': parts\[1\]: shape \(5,\); expected as many steps as 'gru\.y'",
+    ),
+    "joint of other scales": (
+        lambda: joined(joint=replace(JOINT, y=replace(JOINT.y, scale=JOINT.y.scale * 2))),
+        r"layer 'joint': parts\[0\]: another scale or zero point than y's; expected y's one scale",
+    ),
+    "joint of other zero points": (
+        lambda: joined(joint=replace(JOINT, y=replace(JOINT.y, zero_point=JOINT.y.zero_point ^ 1))),
+        r"layer 'joint': parts\[0\]: another scale or zero point than y's",
+    ),
+    "joint of equalized features": (
+        lambda: joined(joint=(both := concat("joint", SOURCE, SOURCE)), layers=(both,)),
+        r"layer 'joint': y: scale: shape \(4,\); expected shape \(1,\) or shape \(8,\)",
+    ),
+    "joint of another width": (
+        lambda: joined(joint=replace(JOINT, y=replace(JOINT.y, shape=(3, 8)))),
+        r"layer 'joint': y: shape \(3, 8\); expected shape \(3, 7\)",
+    ),
+}
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_mistake_is_named(name: str) -> None:
     make, expected = BAD[name]
@@ -137,6 +255,7 @@ def test_a_mistake_is_named(name: str) -> None:
 
 def test_good_graphs_pass() -> None:
     check_quantized_graph(graph(), "g")
+    check_quantized_graph(joined(), "g")
     check_quantized_graph(graph(lstm=replace(LSTM, hidden_requantizer=Requantizer(0, 0))), "g")
     for seed in range(20):
         check_quantized_graph(random_graph(np.random.default_rng(seed)), "g")
