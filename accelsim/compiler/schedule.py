@@ -128,7 +128,7 @@ class _Costs:
 
 
 def load_rate(chip: Chip) -> float:
-    """Steps of a sequence on the chip: a latency's worth, and those used while weights still take up the load queue."""
+    """Bytes a cycle the load DMA keeps up: the bus's, unless too few requests are under way to hide their latency."""
     dram = chip.dram
     a_request = dram.read_latency_cycles + dram.burst_bytes / dram.bytes_per_cycle
     return min(dram.bytes_per_cycle, dram.outstanding_bursts * dram.burst_bytes / a_request)
