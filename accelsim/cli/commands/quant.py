@@ -27,8 +27,8 @@ METHODS = ("min_max", "percentile", "mse", "kl")
 FRAMEWORKS = ("onnx", "pytorch")
 OTHER_FRAMEWORKS = ("tensorflow", "caffe", "paddle")
 """Words of the vendor's tool that are understood, and refused."""
-VARIANTS = ("lstm",)
-OTHER_VARIANTS = ("blstm", "gru", "bgru", "rnn", "brnn")
+VARIANTS = ("lstm", "blstm", "gru", "bgru", "rnn", "brnn")
+"""As `accelsim.frontend.pytorch.VARIANTS`, which is not imported for a help text."""
 _SUFFIXES = {".onnx": "onnx", ".pth": "pytorch", ".pt": "pytorch"}
 _SCALES_A_LINE = 10
 
@@ -44,11 +44,14 @@ class ModelFile:
         One of `FRAMEWORKS`.
     name : str
         Results are named after it.
+    variant : str or None
+        The kind of network a state_dict should hold, where it was named.
     """
 
     path: Path
     framework: str
     name: str
+    variant: str | None = None
 
 
 @click.command(
@@ -64,7 +67,7 @@ class ModelFile:
     required=True,
     metavar="FILE|NAME",
     help="The float model: a .onnx file, or a .pth file of a PyTorch state_dict. With --weights it names the result "
-    "instead; for PyTorch it is then the kind of network: lstm.",
+    "instead; for PyTorch it is then the kind of network: lstm, blstm, gru, bgru, rnn or brnn.",
 )
 @click.option(
     "-w",
@@ -147,6 +150,13 @@ class ModelFile:
     help="For .pth files: whether the Linear layers see the last time step only, or each one.",
 )
 @click.option(
+    "--nonlinearity",
+    type=click.Choice(["tanh", "relu"]),
+    default="tanh",
+    show_default=True,
+    help="For .pth files of nn.RNN layers: their activation, which the file does not say.",
+)
+@click.option(
     "--timesteps",
     type=click.IntRange(min=1),
     metavar="T",
@@ -193,6 +203,7 @@ class Options:
     equalize: bool
     cell_clip: float
     head: Literal["last", "all"]
+    nonlinearity: Literal["tanh", "relu"]
     timesteps: int | None
     outpath: Path
     as_json: bool
@@ -271,25 +282,24 @@ def model_file(model: str, weights: Path | None, framework: str | None) -> Model
     path = weights if weights is not None else Path(model)
     found = framework or _SUFFIXES.get(path.suffix.lower())
     if weights is None and path.suffix.lower() not in _SUFFIXES:
-        if model in VARIANTS or model in OTHER_VARIANTS or framework == "pytorch":
+        if model in VARIANTS or framework == "pytorch":
             _check_variant(model)
             raise InputError("--weights", "", f"missing: --model {model} is a name, not a file", "-w FILE.pth")
         raise InputError("--model", "", f"{model!r} is no model file", ".onnx or .pth")
     if found is None:
         raise InputError(path, "", f"suffix {path.suffix!r} names no framework", "--framework onnx or pytorch")
+    variant = None
     if weights is not None and found == "pytorch" and Path(model).suffix.lower() not in _SUFFIXES:
         _check_variant(model)
+        variant = model
     name = Path(model).name
-    return ModelFile(path, found, Path(name).stem if Path(name).suffix.lower() in _SUFFIXES else name)
+    return ModelFile(path, found, Path(name).stem if Path(name).suffix.lower() in _SUFFIXES else name, variant)
 
 
 def _check_variant(variant: str) -> None:
-    if variant in VARIANTS:
-        return
-    known = " or ".join(VARIANTS)
-    if variant in OTHER_VARIANTS:
-        raise InputError("--model", "", f"{variant} networks are not supported yet", known)
-    raise InputError("--model", "", f"{variant!r} is no kind of network", f"{known}, or a model file")
+    if variant not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise InputError("--model", "", f"{variant!r} is no kind of network", f"{known}, or a model file")
 
 
 def _load(model: ModelFile, options: Options, features: NDArray[np.float32]) -> Graph:
@@ -299,7 +309,12 @@ def _load(model: ModelFile, options: Options, features: NDArray[np.float32]) -> 
         if features.ndim != 3:
             raise InputError(options.data, "", f"shape {list(features.shape)}", "[N, T, F], frames of T time steps")
         return load_pytorch(
-            model.path, timesteps=options.timesteps or features.shape[1], head=options.head, name=model.name
+            model.path,
+            timesteps=options.timesteps or features.shape[1],
+            head=options.head,
+            name=model.name,
+            variant=model.variant,
+            nonlinearity=options.nonlinearity,
         )
     from accelsim.frontend.onnx import load_onnx
 
