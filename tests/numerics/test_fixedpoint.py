@@ -231,8 +231,16 @@ def test_table_digest(row: int, digest: str) -> None:
     assert hashlib.sha256(table.astype("<i2").tobytes()).hexdigest().startswith(digest)
 
 
-def test_every_table_has_a_digest() -> None:
-    assert len(TABLE_DIGESTS) == len(fp.activation_tables()) == 1 + fp.TANH_INTEGER_BITS
+def test_every_table_of_the_kernels_has_a_digest() -> None:
+    derived = {fp.SIGMOID_COMPLEMENT, fp.RELU}
+    assert TABLE_DIGESTS.keys() | derived == set(range(len(fp.activation_tables())))
+    assert len(TABLE_DIGESTS) == 1 + fp.TANH_INTEGER_BITS
+
+
+def test_derived_tables() -> None:
+    tables = fp.activation_tables().astype(int)
+    np.testing.assert_array_equal(tables[fp.SIGMOID_COMPLEMENT] + tables[fp.SIGMOID], np.full(65536, 32767))
+    assert tables[fp.RELU].tolist() == [max(x, 0) for x in range(-32768, 32768)]
 
 
 @pytest.mark.parametrize(("row", "argument", "value"), SAMPLES)
