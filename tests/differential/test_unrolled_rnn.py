@@ -90,6 +90,17 @@ def test_last_states_are_stacked_and_viewed_by_layer_and_direction(tmp_path: Pat
     assert [layer.step for layer in graph.layers if isinstance(layer, SelectStep)] == [4, 0]
 
 
+def test_states_put_together_in_the_order_they_were_made(tmp_path: Path) -> None:
+    """Those of a reverse layer then run backward in time, until a flip."""
+    net = Net(np.random.default_rng(1))
+    every, _ = replace(LAYER, reverse=True).add(net, "x")
+    states = list(net.nodes.pop(next(i for i, node in enumerate(net.nodes) if node.output[0] == every)).input)
+    bounds = [net.constant([-1]), net.constant([-(2**63)]), net.constant([0]), net.constant([-1])]
+    made = net.node("Concat", states[::-1], axis=0)
+    graph = compare(net, net.node("Slice", [made, *bounds]), 3, 5, 3, tmp_path)
+    assert [(type(layer), layer.reverse) for layer in graph.layers if isinstance(layer, Rnn)] == [(Rnn, True)]
+
+
 def refused(net: Net, result: str, folder: Path, rank: int = 2, shape: Any = ("batch", 5, 3)) -> Any:
     with pytest.raises(UnsupportedOperatorError) as caught:
         load_onnx(saved(net.model(list(shape), result, rank=rank), folder))
@@ -163,6 +174,14 @@ def test_two_layouts_are_not_added(tmp_path: Path) -> None:
     turned = net.node("Transpose", [second], perm=[1, 0])
     error = refused(net, str(net.node("Tanh", [net.node("Add", [product, turned])])), tmp_path)
     assert "a sum of (feature, batch)" in error.reason
+
+
+def test_steps_of_two_products(tmp_path: Path) -> None:
+    net = Net(np.random.default_rng(1))
+    product = net.node("MatMul", [net.node("Tanh", [first_step(net)[1]]), net.weights(4, 4)])
+    other = net.node("Gather", [net.node("MatMul", ["x", net.weights(3, 4)]), net.constant(1)], axis=1)
+    error = refused(net, str(net.node("Tanh", [net.node("Add", [product, other])])), tmp_path)
+    assert error.reason.startswith("step 1 does not follow on step 0")
 
 
 def test_an_activation_of_anything_else(tmp_path: Path) -> None:
