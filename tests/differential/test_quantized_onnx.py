@@ -21,11 +21,15 @@ from support.quantized_graphs import (
     select_step,
 )
 
+from accelsim.frontend.pytorch import load_pytorch
 from accelsim.quant import onnx_functions, onnx_signatures
+from accelsim.quant.calibration_data import load_frames
 from accelsim.quant.execute import dequantize, quantize_input, run_quantized
 from accelsim.quant.model import QGraph, QLinear, QTensor
 from accelsim.quant.onnx_reader import read_quantized_onnx
 from accelsim.quant.onnx_writer import build_model, integer_name, write_quantized_onnx
+from accelsim.quant.quantize import quantize
+from accelsim.resources import workload_folder
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -106,6 +110,16 @@ def test_every_cell_and_direction_equals_onnx_runtime(cell: str, direction: str)
             assert wrong_values(qgraph, content, features, level) == {}
         compared += len(np.unique(run_quantized(qgraph, quantize_input(source, features))[qgraph.output.name])) > 5
     assert compared > GRAPHS_EACH  # not all of them constant
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "brnn"])
+def test_trained_networks_equal_onnx_runtime(name: str) -> None:
+    folder = workload_folder("kws12")
+    graph = load_pytorch(folder / f"{name}.pth", timesteps=25)
+    qgraph = quantize(graph, load_frames(folder / "kws12_calib.npz")).qgraph
+    features, content = load_frames(folder / "kws12_test.npz"), with_every_tensor(qgraph)
+    for level in LEVELS:
+        assert wrong_values(qgraph, content, features, level) == {}
 
 
 @pytest.mark.parametrize("level", LEVELS)
