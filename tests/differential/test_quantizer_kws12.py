@@ -86,7 +86,7 @@ def test_variants_trained_on_the_spot_agree_with_float(shared_data: Path, tmp_pa
     torch.set_num_threads(1)  # networks this small are slower on several
     try:
         data = Dataset(np.tile(features, (21, 1, 1)), np.tile(labels, 21), words, words)
-        network = train_variant(variant, data, seed=12, epochs=15)
+        network = train_variant(variant, data, seed=12, epochs=6)
     finally:
         torch.set_num_threads(threads)
     torch.save(network.state_dict(), tmp_path / "network.pth")
