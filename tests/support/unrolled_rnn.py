@@ -33,7 +33,7 @@ class Unrolled:
     def add(self, net: Net, x: str) -> tuple[str, str]:
         """Add its nodes; gives all states in the order of time, and the last one without its axis of size 1."""
         rows = net.node("MatMul", [x, net.weights(self.inputs, self.units)])
-        bias = net.weights(self.units)
+        bias = net.weights(self.units) if self.bias else ""
         if self.bias:
             rows = net.node("Add", [rows, net.weights(self.units)])
         if self.reverse:
