@@ -95,7 +95,7 @@ class Counters:
     macs : int64[layers + 1]
         Multiply-accumulates with real operands, padding apart.
     operations : int64[5]
-        Instructions executed, by unit.
+        Instructions executed, by unit; the sequencer's are its signals.
     traffic : int64[2, BANDWIDTH_BINS]
         Bytes read from and written to DRAM, by time.
     bin_cycles : int

@@ -318,6 +318,13 @@ def test_passes_are_refused_one_by_one() -> None:
     assert result.states(Unit.VECTOR) == {"IDLE": 1 + 4, "BUSY": 2, "BANK": 1}
 
 
+def test_an_access_fills_the_first_pass_with_room() -> None:
+    code = vector(2, "multiply factor=[32]", kind="int16", to=4)
+    code += "\nstore memory=activations source=[4] destination=[256] row_bytes=2 rows=1"
+    # VX: source (bank 0) and destination (bank 1) in 1, the factor (bank 0) in 2; so ST has bank 1 in 2; bus 4 to 5
+    assert trace(code).rows == [(VX, 0, 0, 1, 2, 6), (ST, 1, 1, 2, 2, 8)]
+
+
 def test_memories_do_not_share_ports() -> None:
     code = matmul(2, 4) + "\n" + vector(4, kind="int32", source=16, to=32) + "\n"
     # MX: weights, activations' bank 0, accumulators' bank 0 in 2; VX: accumulators' bank 2 and 3, activations' bank 0
