@@ -108,7 +108,9 @@ class Dram(Section):
     bytes_per_cycle: Annotated[float, Field(gt=0, le=2**20, allow_inf_nan=False, strict=False)] = Field(
         description="Bus width in bytes a clock cycle; may be a fraction."
     )
-    read_latency_cycles: Natural = Field(description="From a read request until its first byte can be on the bus.")
+    read_latency_cycles: Natural = Field(
+        description="From the end of a read's transfer on the bus until its data is there."
+    )
     write_latency_cycles: Natural = Field(description="From the last byte on the bus until a write is complete.")
     burst_bytes: Positive = Field(description="Largest transfer of one request; requests end at its multiples.")
     outstanding_bursts: Positive = Field(description="Requests of one DMA under way at once.")

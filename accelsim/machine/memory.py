@@ -84,8 +84,16 @@ def initial_dram(program: Program) -> NDArray[np.int8]:
     return dram
 
 
+def check_tensors(program: Program) -> None:
+    """Raise InputError unless the program has one input and one output."""
+    for what, tensors in (("input", program.inputs), ("output", program.outputs)):
+        if len(tensors) != 1:
+            raise InputError(program.name, what, f"found {len(tensors)}", f"one, as `.{what}` in assembly names it")
+
+
 def check_frames(program: Program, frames: NDArray[np.int8]) -> None:
     """Raise InputError unless `frames` is int8[N, *shape of the program's input]."""
+    check_tensors(program)
     expected = program.inputs[0].shape
     if frames.dtype != np.int8 or frames.shape[1:] != expected or frames.ndim != len(expected) + 1:
         raise InputError(

@@ -43,8 +43,11 @@ def profile_command(
 
     from accelsim.cli.profile_report import files_of, print_details, print_layers
     from accelsim.isa.atomic import write_files
+    from accelsim.machine.memory import check_tensors
     from accelsim.machine.run import run_program
     from accelsim.profile import build_profile
+
+    check_tensors(opened)
 
     frame = np.zeros((1, *opened.inputs[0].shape), dtype=np.int8)
     with spinner("simulating", silent=as_json):

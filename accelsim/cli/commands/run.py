@@ -91,10 +91,12 @@ def _run(state: State, options: Options) -> None:
 
     from accelsim.cli.profile_report import files_of, print_layers
     from accelsim.isa.atomic import write_files
+    from accelsim.machine.memory import check_tensors
     from accelsim.machine.run import run_program
     from accelsim.profile import build_profile
     from accelsim.quant.execute import dequantize
 
+    check_tensors(program)
     frames = _device_frames(program, options)
     with spinner("simulating", silent=options.as_json):
         run = run_program(

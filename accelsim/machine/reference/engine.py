@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from accelsim.errors import DeadlockError, HazardError, InputError
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
-from accelsim.machine.memory import MemoryImage, check_frames
+from accelsim.machine.memory import MemoryImage, check_frames, check_tensors
 from accelsim.machine.reference.compute import ComputeUnit
 from accelsim.machine.reference.context import Context
 from accelsim.machine.reference.dma import LoadDma, StoreDma
@@ -75,6 +75,7 @@ def run_reference(
     InputError
         The frame's shape or type is not the program's; an access outside a memory or not aligned to its elements.
     """
+    check_tensors(program)
     single = frame.ndim == len(program.inputs[0].shape)
     frames = frame[None] if single else frame
     check_frames(program, frames)

@@ -9,6 +9,7 @@ import pytest
 from golden.tiny import frame, tiny_program
 
 from accelsim.errors import HazardError, InputError
+from accelsim.isa.asm_file import assemble_program
 from accelsim.isa.program import Program
 from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
@@ -136,3 +137,11 @@ def test_a_hazard_names_both_instructions(code: str, message: str) -> None:
         run_reference(program, frame(), check_hazards=True)
     assert str(caught.value) == message
     run_reference(program, frame())
+
+
+def test_a_program_without_input() -> None:
+    bare = assemble_program(".program bare\n.chip tx5368\nhalt\n", "bare.asm")
+    with pytest.raises(InputError, match="bare: input: found 0; expected one"):
+        run_reference(bare, frame())
+    with pytest.raises(InputError, match="bare: input: found 0; expected one"):
+        run_functional(bare, frame()[None])
