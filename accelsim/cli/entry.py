@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -34,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     state = State()
     try:
-        code = app.main(args=_arguments(arguments), prog_name="accelsim", standalone_mode=False, obj=state)
+        with warnings.catch_warnings():
+            # A library's warning about a damaged file would stand before our one line about it; `python -W` shows all.
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            code = app.main(args=_arguments(arguments), prog_name="accelsim", standalone_mode=False, obj=state)
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         _say(_usage_text(error))

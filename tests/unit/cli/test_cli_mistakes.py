@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -301,3 +303,14 @@ def test_assembly_errors_name_the_line(accelsim: Program, files: Files) -> None:
     (files / "bad.asm").write_text(".chip tx5368\nfrobnicate\n")
     error = refused(accelsim, files, "asm", files / "bad.asm", "--outpath", files.out)
     assert error.startswith(f"{files / 'bad.asm'}:2: frobnicate")
+
+
+def test_warnings_of_libraries_do_not_stand_before_the_error(files: Files) -> None:
+    """Weights beyond all bounds make numpy warn of an overflow on the way to our one line."""
+    tensors = lstm_tensors(np.random.default_rng(0), "lstm.", FEATURES, 5)
+    tensors["lstm.weight_ih_l0"] = tensors["lstm.weight_ih_l0"] * np.float32(1e37)
+    (files / "huge.pth").write_bytes(file_of(tensors))
+    command = [sys.executable, "-m", "accelsim.cli", "quant", "-m", files / "huge.pth", "-d", files / "data.npz"]
+    result = subprocess.run([*command, "-s", files.out], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1, result.stderr
