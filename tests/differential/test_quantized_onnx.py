@@ -9,17 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.quantized_graphs import (
-    CELLS,
-    DIRECTIONS,
-    difference,
-    random_graph,
-    random_layers,
-    random_linear,
-    random_lstm,
-    random_tensor,
-    select_step,
-)
 
 from accelsim.frontend.pytorch import load_pytorch
 from accelsim.quant import onnx_functions, onnx_signatures
@@ -30,6 +19,17 @@ from accelsim.quant.onnx_reader import read_quantized_onnx
 from accelsim.quant.onnx_writer import build_model, integer_name, write_quantized_onnx
 from accelsim.quant.quantize import quantize
 from accelsim.resources import workload_folder
+from tests.support.quantized_graphs import (
+    CELLS,
+    DIRECTIONS,
+    difference,
+    random_graph,
+    random_layers,
+    random_linear,
+    random_lstm,
+    random_tensor,
+    select_step,
+)
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")

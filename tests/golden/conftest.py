@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from accelsim.isa.program import Program
 from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
-from golden.tiny import Run
+from tests.support.tiny import Run
 
 
 def _functional(program: Program, values: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from golden.tiny import Run, frame, tiny_program
+from tests.support.tiny import Run, frame, tiny_program
 
 COPY = {
     # rows gathered: bytes 0, 1 and 8, 9 and 16, 17 side by side

@@ -7,7 +7,7 @@ import pytest
 from accelsim.isa.opcodes import Memory, Unit
 from accelsim.machine.reference import run_reference
 from accelsim.timing.record import Cause, Reason
-from golden.tiny import frame, tiny_program, trace
+from tests.support.tiny import frame, tiny_program, trace
 
 MATMUL = "matmul weights=[0] input=[0] accumulators=[0] rows={rows} columns={columns} "
 VECTOR = (

@@ -17,7 +17,7 @@ from accelsim.isa import encode
 from accelsim.isa.assembler import assemble
 from accelsim.isa.program import HostTensor, Program, Region
 from accelsim.machine.reference import run_reference
-from golden.tiny import frame, tiny_chip
+from tests.support.tiny import frame, tiny_chip
 
 FAST = settings(deadline=None, max_examples=40)
 SMALL = st.integers(1, 9)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from accelsim.isa.opcodes import Unit
-from golden.tiny import LD, MX, ST, VX, trace
+from tests.support.tiny import LD, MX, ST, VX, trace
 
 
 def matmul(rows: int, columns: int, more: str = "", *, weights: int = 0, source: int = 0, sums: int = 0) -> str:

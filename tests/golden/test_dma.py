@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from accelsim.isa.opcodes import Unit
-from golden.tiny import LD, MX, ST, VX, trace
+from tests.support.tiny import LD, MX, ST, VX, trace
 
 
 def load(row_bytes: int, more: str = "", *, rows: int = 1, dram: int = 0, sram: int = 0) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from accelsim.errors import DeadlockError
 from accelsim.isa.opcodes import Unit
-from golden.tiny import LD, MX, ST, VX, trace
+from tests.support.tiny import LD, MX, ST, VX, trace
 
 CYCLES = {
     # Every fetched instruction costs one cycle, `halt` included.

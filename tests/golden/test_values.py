@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from golden.tiny import Run, frame, tiny_program
+from tests.support.tiny import Run, frame, tiny_program
 
 HALF = 2**30
 LOW16, HIGH16 = -32768, 32767

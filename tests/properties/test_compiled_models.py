@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.random_chips import chip_data, chips
-from support.random_models import random_graph, random_network
 
 from accelsim.chip import Chip, load_chip
 from accelsim.chip.load import check_chip
@@ -18,6 +16,8 @@ from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import lower_bound
 from accelsim.quant.execute import run_quantized
 from accelsim.quant.model import QGraph
+from tests.support.random_chips import chip_data, chips
+from tests.support.random_models import random_graph, random_network
 
 FAST = settings(deadline=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow])
 

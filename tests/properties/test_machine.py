@@ -11,11 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from support.program_order import ProgramOrder
-from support.random_chips import chip_data, chips
-from support.random_models import random_graph
-from support.random_programs import small_programs
-from support.upper_bound import upper_bound
 
 from accelsim.chip import Chip
 from accelsim.chip.load import check_chip
@@ -27,6 +22,11 @@ from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import lower_bound
 from accelsim.quant.execute import run_quantized
+from tests.support.program_order import ProgramOrder
+from tests.support.random_chips import chip_data, chips
+from tests.support.random_models import random_graph
+from tests.support.random_programs import small_programs
+from tests.support.upper_bound import upper_bound
 
 FAST = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 

@@ -11,13 +11,13 @@ import random
 import struct
 from itertools import zip_longest
 
-from golden.tiny import IO_BYTES, tiny_chip
 from hypothesis import strategies as st
 
 from accelsim.chip import Chip
 from accelsim.isa import Instruction, accesses, encode, make
 from accelsim.isa.opcodes import Activation, Addend, Destination, Memory, Requantize, Source, Start
 from accelsim.isa.program import HostTensor, Program, Region
+from tests.support.tiny import IO_BYTES, tiny_chip
 
 _ELEMENTS = 5
 """The semaphore of chained pairs; 1 to 4 are the units'."""

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from golden.tiny import frame, tiny_program
 
 from accelsim.errors import HazardError, InputError
 from accelsim.isa.asm_file import assemble_program
 from accelsim.isa.program import Program
 from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
+from tests.support.tiny import frame, tiny_program
 
 ENGINES: dict[str, Callable[[Program], object]] = {
     "functional": lambda program: run_functional(program, frame()[None]),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from support.random_models import random_graph
 
 from accelsim.chip import load_chip
 from accelsim.compiler import compile_graph
@@ -16,6 +15,7 @@ from accelsim.isa.program import LayerInfo, Program
 from accelsim.machine.reference import run_reference
 from accelsim.profile import Bound, Profile, build_profile
 from accelsim.timing.record import Cause, Counters, Reason
+from tests.support.random_models import random_graph
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from profile_runs import BOUND, Recorded, counters_of, profile_of, renamed
-from support.random_chips import chips
-from support.random_models import random_graph
 
 from accelsim.chip import Chip, load_chip
 from accelsim.compiler import compile_graph
@@ -21,6 +19,8 @@ from accelsim.machine.reference import run_reference
 from accelsim.profile import Bound, Profile, build_profile
 from accelsim.profile.energy import COMPONENTS
 from accelsim.timing.record import MEMORY_NAMES, Counters
+from tests.support.random_chips import chips
+from tests.support.random_models import random_graph
 
 DRAM = len(Memory)
 

@@ -13,7 +13,12 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from support.onnx_alterations import (
+
+from accelsim.errors import InputError
+from accelsim.quant.model import QGraph
+from accelsim.quant.onnx_reader import read_quantized_model, read_quantized_onnx
+from accelsim.quant.onnx_writer import DIGEST_KEY, build_model, seal, write_quantized_onnx
+from tests.support.onnx_alterations import (
     attribute,
     each,
     initializer,
@@ -24,12 +29,14 @@ from support.onnx_alterations import (
     set_values,
     set_version,
 )
-from support.quantized_graphs import difference, random_graph, random_linear, random_lstm, random_tensor, select_step
-
-from accelsim.errors import InputError
-from accelsim.quant.model import QGraph
-from accelsim.quant.onnx_reader import read_quantized_model, read_quantized_onnx
-from accelsim.quant.onnx_writer import DIGEST_KEY, build_model, seal, write_quantized_onnx
+from tests.support.quantized_graphs import (
+    difference,
+    random_graph,
+    random_linear,
+    random_lstm,
+    random_tensor,
+    select_step,
+)
 
 
 def whole_graph() -> QGraph:

@@ -11,8 +11,23 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
-from support.onnx_alterations import attribute, each, node, set_dims, set_input, set_integer, set_integers, set_values
-from support.quantized_graphs import (
+
+from accelsim.errors import InputError
+from accelsim.quant.execute import rnn_activation_table
+from accelsim.quant.model import QGraph, QLayer, QTensor
+from accelsim.quant.onnx_reader import read_quantized_model
+from accelsim.quant.onnx_writer import build_model, seal
+from tests.support.onnx_alterations import (
+    attribute,
+    each,
+    node,
+    set_dims,
+    set_input,
+    set_integer,
+    set_integers,
+    set_values,
+)
+from tests.support.quantized_graphs import (
     CELLS,
     DIRECTIONS,
     concat,
@@ -22,12 +37,6 @@ from support.quantized_graphs import (
     random_tensor,
     select_step,
 )
-
-from accelsim.errors import InputError
-from accelsim.quant.execute import rnn_activation_table
-from accelsim.quant.model import QGraph, QLayer, QTensor
-from accelsim.quant.onnx_reader import read_quantized_model
-from accelsim.quant.onnx_writer import build_model, seal
 
 
 def whole_graph() -> QGraph:

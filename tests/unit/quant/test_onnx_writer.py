@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from support.quantized_graphs import random_graph, random_tensor, select_step
 
 from accelsim.errors import InputError
 from accelsim.quant import onnx_functions
 from accelsim.quant.model import QGraph
 from accelsim.quant.onnx_writer import BATCH_AXIS, DIGEST_KEY, build_model, content_digest, seal, write_quantized_onnx
+from tests.support.quantized_graphs import random_graph, random_tensor, select_step
 
 # What each version of the domain means. A change of a body needs a new version and its digest here.
 BODIES = {1: "138d0b49b6c7eb4ab2f88249b32e1118", 2: "baf8c25e896bb770d5aa67c0f571b8cf"}

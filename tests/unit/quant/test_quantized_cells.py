@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.quantized_graphs import (
+
+from accelsim.errors import InputError
+from accelsim.fixedpoint import activation_tables
+from accelsim.quant.execute import gru_sequence, lstm_sequence, rnn_sequence, run_quantized
+from accelsim.quant.model import QGraph, QGru, QLayer, QLstm, QRnn, Requantizer
+from accelsim.quant.recurrent_parameters import gru_from_scales, rnn_from_scales
+from tests.support.quantized_graphs import (
     CELLS,
     concat,
     random_cell,
@@ -19,12 +25,6 @@ from support.quantized_graphs import (
     random_tensor,
     select_step,
 )
-
-from accelsim.errors import InputError
-from accelsim.fixedpoint import activation_tables
-from accelsim.quant.execute import gru_sequence, lstm_sequence, rnn_sequence, run_quantized
-from accelsim.quant.model import QGraph, QGru, QLayer, QLstm, QRnn, Requantizer
-from accelsim.quant.recurrent_parameters import gru_from_scales, rnn_from_scales
 
 SIGMOID = activation_tables()[0].tolist()
 TANH = activation_tables()[4].tolist()

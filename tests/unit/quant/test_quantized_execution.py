@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.quantized_graphs import random_graph, random_linear, random_lstm, random_tensor, select_step
 
 from accelsim.errors import InputError
 from accelsim.quant.execute import (
@@ -18,6 +17,7 @@ from accelsim.quant.execute import (
     run_quantized,
 )
 from accelsim.quant.model import QGraph, QTensor
+from tests.support.quantized_graphs import random_graph, random_linear, random_lstm, random_tensor, select_step
 
 ONE = QTensor("x", (1,), np.array([1.0], dtype=np.float32), 0)
 

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.quantized_graphs import (
+
+from accelsim.errors import InputError
+from accelsim.quant.lstm_parameters import lstm_from_scales
+from accelsim.quant.model import QGraph, QTensor, Requantizer
+from accelsim.quant.validate import check_quantized_graph, same_tensor
+from tests.support.quantized_graphs import (
     concat,
     random_cell,
     random_graph,
@@ -17,11 +22,6 @@ from support.quantized_graphs import (
     random_tensor,
     select_step,
 )
-
-from accelsim.errors import InputError
-from accelsim.quant.lstm_parameters import lstm_from_scales
-from accelsim.quant.model import QGraph, QTensor, Requantizer
-from accelsim.quant.validate import check_quantized_graph, same_tensor
 
 RNG = np.random.default_rng(21)
 SOURCE = random_tensor(RNG, "x", (3, 4), per_feature=True)

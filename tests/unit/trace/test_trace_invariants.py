@@ -8,8 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from support.random_chips import chips
-from support.random_models import random_graph
 
 from accelsim.chip import Chip, load_chip
 from accelsim.compiler import compile_graph
@@ -18,6 +16,8 @@ from accelsim.isa.opcodes import Unit
 from accelsim.machine.reference import run_reference
 from accelsim.timing.record import Counters, Reason
 from accelsim.trace import check_counters, check_events
+from tests.support.random_chips import chips
+from tests.support.random_models import random_graph
 
 Record = tuple[NDArray[np.void], Counters]
 
