@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +168,7 @@ def _lstm(layer: QLstm) -> Cell:
     )
     clip = {"low": -layer.cell_clip, "high": layer.cell_clip} if layer.cell_clip else {}
 
-    def gate(which: Gate, name: str, destination: str, activation: Activation, **more: object) -> Step:
+    def gate(which: Gate, name: str, destination: str, activation: Activation, **more: Any) -> Step:
         row = layer.units * order.index(which)
         limits = clip if which == Gate.FORGET else {}
         block = _gate_block(layer.recurrent_requantizers[which], layer.input_requantizers[which], **limits)
@@ -179,7 +180,7 @@ def _lstm(layer: QLstm) -> Cell:
             takes_sums=RECURRENT,
             addend=Sums(INPUT, row),
             activation=activation,
-            **more,  # type: ignore[arg-type]
+            **more,
         )
 
     log2 = layer.cell_scale_log2
@@ -232,9 +233,9 @@ def _gru(layer: QGru) -> Cell:
     def block(gate: GruGate) -> bytes:
         return _gate_block(layer.recurrent_requantizers[gate], layer.input_requantizers[gate])
 
-    def gate(which: GruGate, name: str, activation: Activation, **more: object) -> Step:
+    def gate(which: GruGate, name: str, activation: Activation, **more: Any) -> Step:
         return Step(
-            name, block(which), sums(RECURRENT, which), **({"destination": name} | more),  # type: ignore[arg-type]
+            name, block(which), sums(RECURRENT, which), **({"destination": name} | more),
             addend=sums(INPUT, which), activation=activation,
         )  # fmt: skip
 
@@ -242,7 +243,7 @@ def _gru(layer: QGru) -> Cell:
         gate(update, "complement", Activation.SIGMOID_COMPLEMENT, takes_sums=RECURRENT),
         gate(update, "kept", Activation.SIGMOID, factor="state.old", shift=15),
     )
-    mix = {"activation": Activation.TANH3, "factor": "complement", "shift": 15, "term": "kept"}
+    mix: dict[str, Any] = {"activation": Activation.TANH3, "factor": "complement", "shift": 15, "term": "kept"}
     result_block = int8_block(output=layer.hidden_requantizer, zero_point=layer.hidden_zero_point)
     result = Step(RESULT, result_block, "state.new", RESULT, after=("state",), output_requantize=True)
     if layer.linear_before_reset:
@@ -254,7 +255,7 @@ def _gru(layer: QGru) -> Cell:
                  shift=15),
             *keep,
             Step("state", parameter_block(addend=layer.input_requantizers[candidate]), "reset", "state.new",
-                 after=("kept",), addend=sums(INPUT, candidate), **mix),  # type: ignore[arg-type]
+                 after=("kept",), addend=sums(INPUT, candidate), **mix),
             result,
         )  # fmt: skip
         return Cell("gru", (of_input, recurrent), before, "state", layer.initial_hidden, hops=4)
@@ -275,7 +276,7 @@ def _gru(layer: QGru) -> Cell:
              activation=Activation.SIGMOID, factor="state.old", shift=15, output_requantize=True),
         *keep,
         Step("state", block(candidate), Sums(CANDIDATE, 0), "state.new", takes_sums=CANDIDATE, after=("kept",),
-             addend=sums(INPUT, candidate), **mix),  # type: ignore[arg-type]
+             addend=sums(INPUT, candidate), **mix),
         result,
     )  # fmt: skip
     return Cell("gru", products, steps, "state", layer.initial_hidden, hops=3)

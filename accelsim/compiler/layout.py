@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,6 +87,6 @@ def parameter_block(
     return bytes(block) + (b"" if channels is None else channels.astype("<f8").tobytes())
 
 
-def int8_block(**factors: Requantizer | int | NDArray[np.float64] | None) -> bytes:
-    """A parameter block whose result is int8."""
-    return parameter_block(low=INT8_MIN, high=INT8_MAX, **factors)  # type: ignore[arg-type]
+def int8_block(**factors: Any) -> bytes:
+    """A parameter block whose result is int8; arguments as `parameter_block`'s."""
+    return parameter_block(low=INT8_MIN, high=INT8_MAX, **factors)
