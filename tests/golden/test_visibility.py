@@ -28,5 +28,5 @@ def test_a_result_is_there_in_the_cycle_after_it_is_written(late: int) -> None:
     if late:
         run_reference(program, frame(), check_hazards=True)
     else:
-        with pytest.raises(HazardError, match="before instruction .* has written it"):
+        with pytest.raises(HazardError, match=r"before instruction .* has written it"):
             run_reference(program, frame(), check_hazards=True)
