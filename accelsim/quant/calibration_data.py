@@ -88,13 +88,13 @@ def load_frames(
     Returns
     -------
     float32[N, ...] or int8[N, ...]
-        float16 and float64 are converted to float32 (float64 rounds to nearest, ties to even).
+        In this machine's byte order, whatever the file's.
 
     Raises
     ------
     InputError
         The file is missing, empty, truncated, altered, a pickle, of another format, type or shape; or a value is
-        NaN or infinite, or becomes so in float32.
+        NaN or infinite.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -221,7 +221,7 @@ def _brief(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:120]
 
 
-def _text(shape: tuple[int, ...]) -> str:
+def _text(shape: tuple[object, ...]) -> str:
     return f"[{', '.join(str(size) for size in shape)}]"
 
 
@@ -229,7 +229,7 @@ def _checked(
     path: Path, field: str, array: NDArray[Any], frame_shape: tuple[int, ...] | None, allow_int8: bool
 ) -> NDArray[np.float32] | NDArray[np.int8]:
     if frame_shape is not None and array.shape[1:] != tuple(frame_shape):
-        expected = _text(("N", *frame_shape))  # type: ignore[arg-type]
+        expected = _text(("N", *frame_shape))
         raise InputError(path, field, f"shape {_text(array.shape)}", f"{expected}, the frames first")
     if array.ndim < 2:
         raise InputError(path, field, f"shape {_text(array.shape)}", "a leading frame axis and at least one more")
@@ -237,10 +237,10 @@ def _checked(
         raise InputError(path, field, f"no values (shape {_text(array.shape)})", "at least one frame")
     if allow_int8 and array.dtype == np.int8:
         return np.ascontiguousarray(array)
-    if array.dtype.kind != "f":
+    if array.dtype.newbyteorder("=") != np.float32:
+        # Another width is another rounding, and whose it should be is not ours to choose.
         raise InputError(path, field, f"type {array.dtype}", "float32 or int8" if allow_int8 else "float32")
-    with np.errstate(over="ignore", invalid="ignore"):
-        frames = np.ascontiguousarray(array, dtype=np.float32)
+    frames = np.ascontiguousarray(array, dtype=np.float32)
     check_finite(path, field, frames)
     return frames
 

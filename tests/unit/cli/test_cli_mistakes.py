@@ -124,6 +124,7 @@ FRAMES = {
     "shape": (np.zeros((3, STEPS, FEATURES + 1), np.float32), f"[3, {STEPS}, {FEATURES + 1}]"),
     "no frame axis": (np.zeros((STEPS, FEATURES), np.float32), f"[{STEPS}, {FEATURES}]"),
     "no frames": (np.zeros((0, STEPS, FEATURES), np.float32), f"[0, {STEPS}, {FEATURES}]"),
+    "float64": (np.zeros((3, STEPS, FEATURES)), "type float64; expected float32"),
     "int32": (np.zeros((3, STEPS, FEATURES), np.int32), "int32"),
     "complex": (np.zeros((3, STEPS, FEATURES), np.complex64), "complex64"),
     "NaN": (np.full((3, STEPS, FEATURES), np.nan, np.float32), "nan"),

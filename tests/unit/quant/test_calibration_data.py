@@ -61,12 +61,12 @@ def test_npy_in_either_memory_order(tmp_path: Path, order: str) -> None:
     np.testing.assert_array_equal(load_frames(tmp_path / "a.npy"), FRAMES)
 
 
-@pytest.mark.parametrize("dtype", [">f4", "<f8", "<f2"])
-def test_other_floats_are_converted(tmp_path: Path, dtype: str) -> None:
-    np.save(tmp_path / "a.npy", FRAMES.astype(dtype))
+def test_float32_of_the_other_byte_order(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", FRAMES.astype(">f4"))
     loaded = load_frames(tmp_path / "a.npy")
     assert loaded.dtype == np.float32
-    np.testing.assert_array_equal(loaded, FRAMES.astype(dtype).astype(np.float32))
+    assert loaded.dtype.isnative
+    np.testing.assert_array_equal(loaded, FRAMES)
 
 
 def test_raw_floats(tmp_path: Path) -> None:
@@ -96,10 +96,11 @@ def test_int8_only_where_allowed(tmp_path: Path) -> None:
     refused(tmp_path / "a.npy", "type int8; expected float32")
 
 
-@pytest.mark.parametrize("dtype", ["int16", "int64", "uint8", "bool", "complex64", "U4"])
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f2", "int16", "int64", "uint8", "bool", "complex64", "U4"])
 def test_other_types_are_refused(tmp_path: Path, dtype: str) -> None:
     np.save(tmp_path / "a.npy", np.zeros((2, 3), dtype))
-    refused(tmp_path / "a.npy", "type", "float32 or int8", allow_int8=True)
+    refused(tmp_path / "a.npy", f"type {np.dtype(dtype)}; expected float32 or int8", allow_int8=True)
+    refused(tmp_path / "a.npy", f"type {np.dtype(dtype)}; expected float32")
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz"])
@@ -168,11 +169,6 @@ def test_the_first_value_that_is_no_number_is_named(tmp_path: Path, value: float
     else:
         bad.tofile(path)
     refused(path, f"{np.float32(value)} at index [2, 3, 1] (2 in all)", frame_shape=(5, 4))
-
-
-def test_a_float64_beyond_float32_is_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.array([[1.0, 1e300]]))
-    refused(tmp_path / "a.npy", "inf at index [0, 1]")
 
 
 def npy_bytes() -> bytes:
