@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import InputError
+from accelsim.quant.calibration_data import load_companions
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def recognise(data: Path, values: NDArray[np.float32]) -> tuple[Recognition | No
     """
     if data.suffix.lower() != ".npz" or values.ndim != 2:
         return None, ""
-    arrays = _arrays(data, ("labels", "class_names"))
+    arrays = load_companions(data, {"labels": "one whole number a frame", "class_names": "one text a class"})
     labels, names = arrays.get("labels"), arrays.get("class_names")
     if labels is None:
         return None, ""
@@ -82,20 +80,3 @@ def recognise(data: Path, values: NDArray[np.float32]) -> tuple[Recognition | No
             for index, label in zip(chosen, labels, strict=True)
         )
     ), ""
-
-
-def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Those of the arrays that the file holds; nothing in it is executed."""
-    name = ""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            held = set(archive.namelist())
-            arrays = {}
-            for name in names:
-                if f"{name}.npy" in held:
-                    content = archive.read(f"{name}.npy")
-                    arrays[name] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-            return arrays
-    # zipfile and numpy answer a damaged file with a dozen types of error; whichever it is, the file is damaged.
-    except Exception as error:
-        raise InputError(path, name, f"damaged or not a .npy array ({type(error).__name__})") from error

@@ -3,7 +3,7 @@
 Three formats, chosen by the file's suffix: `.npz`, `.npy` and `.bin` (raw little-endian float32 without a header).
 Nothing that could execute is ever read: pickles are refused, alone or inside an array file. Every byte count is
 checked against the header before an array is made, so a truncated or altered file is an error, not a shorter or
-another array; the checksums of a `.npz` cover its values too.
+another array; the checksums of a `.npz` cover its values too, those of the arrays that nobody asked for included.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import tokenize
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, overload
 
@@ -25,6 +27,7 @@ from accelsim.errors import InputError
 PREFERRED_KEY = "features"
 """The array of a `.npz` that holds the frames, where there are several."""
 
+_CHUNK_BYTES = 1 << 20
 _PICKLE_SUFFIXES = (".pkl", ".pickle")
 
 # All that the standard library's zip and numpy's header parser raise on a damaged file.
@@ -109,16 +112,17 @@ def load_frames(
         raise InputError(path, "", f"suffix {suffix!r}", ".npz, .npy or .bin")
     if key is not None and suffix != ".npz":
         raise InputError(path, "key", f"{key!r} given for a {suffix} file", "a .npz file, which alone has keys")
-    try:
-        with path.open("rb") as stream:
-            if suffix == ".bin":
-                field, array = "", _read_raw(path, stream, frame_shape)
-            elif suffix == ".npy":
-                field, array = "", _read_npy(path, "", stream, path.stat().st_size)
-            else:
-                field, array = _read_npz(path, stream, key)
-    except OSError as error:
-        raise InputError(path, "", _reason(error), "a readable file") from error
+    if suffix == ".npz":
+        field, array = _read_npz(path, key)
+    else:
+        try:
+            with path.open("rb") as stream:
+                if suffix == ".bin":
+                    field, array = "", _read_raw(path, stream, frame_shape)
+                else:
+                    field, array = "", _read_npy(path, "", stream, path.stat().st_size)
+        except OSError as error:
+            raise InputError(path, "", _reason(error), "a readable file") from error
     return _checked(path, field, array, frame_shape, allow_int8)
 
 
@@ -143,18 +147,77 @@ def _read_raw(path: Path, stream: IO[bytes], frame_shape: tuple[int, ...] | None
     return np.frombuffer(data, dtype="<f4").reshape(-1, *frame_shape)
 
 
-def _read_npz(path: Path, stream: IO[bytes], key: str | None) -> tuple[str, NDArray[Any]]:
+def _read_npz(path: Path, key: str | None) -> tuple[str, NDArray[Any]]:
+    with _opened_npz(path) as (archive, members):
+        name = _choose(path, sorted(members), key)
+        array = _read_member(path, name, archive, members[name])
+        # Reading a member to its end compares its checksum; so does this of the others.
+        for other in archive.infolist():
+            if other is not members[name]:
+                _check_member(path, archive, other)
+        return name, array
+
+
+def load_companions(path: str | Path, expected: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """Read arrays that stand beside the frames in a `.npz`, such as labels.
+
+    Parameters
+    ----------
+    path : str or Path
+    expected : mapping of str to str
+        What each array should hold, in words, by its name.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Those that are there.
+
+    Raises
+    ------
+    InputError
+        The file or one of the arrays is damaged, or an array holds Python objects.
+    """
+    path = Path(path)
+    with _opened_npz(path) as (archive, members):
+        return {
+            name: _read_member(path, name, archive, members[name], held)
+            for name, held in expected.items()
+            if name in members
+        }
+
+
+@contextmanager
+def _opened_npz(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """The archive and its members by the names of their arrays; damage found while it is open is told in one line."""
     try:
-        with zipfile.ZipFile(stream) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            name = _choose(path, sorted(members), key)
-            info = members[name]
-            with archive.open(info) as member:
-                return name, _read_npy(path, name, member, info.file_size)
+        with zipfile.ZipFile(path) as archive:
+            yield archive, {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     except InputError:
         raise
+    except OSError as error:
+        raise InputError(path, "", _reason(error), "a readable file") from error
     except _DAMAGE as error:
         raise InputError(path, "", f"damaged or not a .npz file ({_brief(error)})") from error
+
+
+def _read_member(
+    path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: str = "float32 numbers"
+) -> NDArray[Any]:
+    with archive.open(info) as member:
+        return _read_npy(path, name, member, info.file_size, expected)
+
+
+def _check_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    """Compare a member's checksum with what it holds."""
+    try:
+        with archive.open(info) as member:
+            while member.read(_CHUNK_BYTES):
+                pass
+    except _DAMAGE as error:
+        name = info.filename.removesuffix(".npy")
+        raise InputError(
+            path, name, f"damaged ({_brief(error)})", "an array with the checksum it was saved with"
+        ) from error
 
 
 def _choose(path: Path, names: list[str], key: str | None) -> str:
@@ -172,7 +235,7 @@ def _choose(path: Path, names: list[str], key: str | None) -> str:
     return names[0]
 
 
-def _read_npy(path: Path, field: str, stream: IO[bytes], size: int) -> NDArray[Any]:
+def _read_npy(path: Path, field: str, stream: IO[bytes], size: int, expected: str = "float32 numbers") -> NDArray[Any]:
     """Read one array of `size` bytes, header included; nothing is allocated before the sizes agree."""
     counted = _Counted(stream)
     try:
@@ -184,7 +247,7 @@ def _read_npy(path: Path, field: str, stream: IO[bytes], size: int) -> NDArray[A
             warnings.simplefilter("ignore")  # numpy warns of a header it had to repair; the sizes below decide
             shape, fortran_order, dtype = readers[version](counted)
         if dtype.hasobject:
-            raise InputError(path, field, "an array of pickled Python objects, which is not opened", "float32 numbers")
+            raise InputError(path, field, "an array of pickled Python objects, which is not opened", expected)
         count = math.prod(shape)
         held = size - counted.count
         if held != count * dtype.itemsize:

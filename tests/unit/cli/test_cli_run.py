@@ -120,12 +120,17 @@ def test_data_without_labels(accelsim: Program, files: Files) -> None:
     assert "correct:" not in accelsim.ok(*arguments)
 
 
-def test_labels_that_cannot_be_read(accelsim: Program, files: Files) -> None:
-    labels = np.array([object(), object()], dtype=object)
-    np.savez(files / "few.npz", features=load_frames(files / "data.npz")[:2], labels=labels)
+@pytest.mark.parametrize(
+    ("field", "expected"), [("labels", "one whole number a frame"), ("class_names", "one text a class")]
+)
+def test_labels_that_are_python_objects(accelsim: Program, files: Files, field: str, expected: str) -> None:
+    arrays = {"labels": np.zeros(2, np.int64), "class_names": np.array(["a"] * CLASSES)}
+    arrays[field] = arrays[field].astype(object)
+    np.savez(files / "few.npz", features=load_frames(files / "data.npz")[:2], **arrays)
     outcome = accelsim("run", files / "kws_quantize_r.cfg", "--input", files / "few.npz", "--outpath", files.out)
     assert outcome.code == 2
-    assert outcome.error.startswith(f"{files / 'few.npz'}: labels: damaged")
+    found = "an array of pickled Python objects, which is not opened"
+    assert outcome.error == f"{files / 'few.npz'}: {field}: {found}; expected {expected}"
     assert not files.out.exists()
 
 

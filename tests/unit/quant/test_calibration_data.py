@@ -128,8 +128,9 @@ def test_pickles_are_refused_by_name(tmp_path: Path, name: str) -> None:
 
 def test_missing_directory_and_unknown_suffix(tmp_path: Path) -> None:
     refused(tmp_path / "none.npz", "no such file")
-    (tmp_path / "dir.npy").mkdir()
-    refused(tmp_path / "dir.npy", "is a directory")
+    for name in ("dir.npy", "dir.npz"):
+        (tmp_path / name).mkdir()
+        refused(tmp_path / name, "is a directory")
     (tmp_path / "a.txt").write_text("1 2 3")
     refused(tmp_path / "a.txt", "suffix '.txt'", ".npz, .npy or .bin")
 
@@ -213,6 +214,21 @@ def test_npz_whose_array_ends_before_its_size(tmp_path: Path) -> None:
     data[at : at + 4] = len(npy_bytes()).to_bytes(4, "little")
     (tmp_path / "a.npz").write_bytes(data)
     refused(tmp_path / "a.npz", "features: 472 bytes of values; expected 480, as the file's directory says")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_damage_of_an_array_that_is_not_read(tmp_path: Path, compression: int) -> None:
+    labels = io.BytesIO()
+    np.save(labels, np.arange(6))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as archive:
+        archive.writestr("labels.npy", labels.getvalue())
+        archive.writestr("features.npy", npy_bytes())
+        first = archive.getinfo("labels.npy")
+    assert load_frames(tmp_path / "a.npz").shape == (6, 5, 4)
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[first.header_offset + 30 + len(first.filename) + first.compress_size - 3] ^= 4
+    (tmp_path / "a.npz").write_bytes(data)
+    refused(tmp_path / "a.npz", "labels: damaged", "expected an array with the checksum it was saved with")
 
 
 NPZ, NPY = npz_bytes(), npy_bytes()
