@@ -1,4 +1,4 @@
-"""The least number of cycles a program can take on its chip, whatever its schedule and semaphores."""
+"""The least number of cycles a program can take on its chip, if every read waits for what it is to read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Bound:
     mac_cycles : int
         Multiply-accumulates over the array's peak.
     dram_cycles : int
-        DRAM bytes the program touches, each moved once, over the bus's bandwidth.
+        DRAM bytes the program touches, each counted once, over the bus's bandwidth. Weights that are streamed again
+        for each step move more than that: a chip with a larger memory would not move them.
     path_cycles : int
         The longest chain of dependent results, as if there were a unit for every instruction.
     """
@@ -45,15 +46,15 @@ class Bound:
     def limit(self) -> str:
         """What sets it."""
         if self.cycles == self.dram_cycles:
-            return "DRAM bytes"
+            return "DRAM bytes, each once"
         return "dependency path" if self.cycles == self.path_cycles else "MACs"
 
 
 def lower_bound(program: Program) -> Bound:
     """The bounds of one frame.
 
-    Every run obeys ``max(MACs / peak, bytes / bandwidth, path) <= cycles``. The path follows each byte from its
-    writer to its readers through all memories, with these least delays:
+    Every run without hazards obeys ``max(MACs / peak, bytes / bandwidth, path) <= cycles``. The path follows each byte
+    from its writer to its readers through all memories, with these least delays:
 
     * a result can be read in the cycle after it is written, and is written a unit's latency after its beat;
     * a product issues a beat for each of its tiles, a vector instruction one for its lanes' worth, one a cycle;
@@ -139,13 +140,12 @@ class _Dataflow:
             size = min(lanes, length - first)
             ready = -1
             for access in reads:
-                each = access.row_bytes // length if access.row_bytes % length == 0 else 0
-                whole = access.operand == "parameters" and each != 8
-                part = (
-                    self._range(access, 0, access.row_bytes)
-                    if whole
-                    else self._range(access, each * first, each * size)
-                )
+                if access.operand == "parameters" and access.address == operation.addresses["parameters"]:
+                    # The parameter block, all of it read by the first beat.
+                    part = self._range(access, 0, access.row_bytes)
+                else:
+                    each = access.row_bytes // length
+                    part = self._range(access, each * first, each * size)
                 ready = max(ready, int(part.max()))
             issued = max(issued + 1, ready + 1)
             self._put(write, width * first, width * size, issued + self.chip.vector.latency_cycles)

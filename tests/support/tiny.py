@@ -45,7 +45,7 @@ _CHIP: dict[str, Any] = {
         "semaphores": 8,
         "semaphore_cycles": 1,
     },
-    "mac": {"rows": 2, "columns": 2, "latency_cycles": 3},
+    "mac": {"rows": 2, "columns": 2, "batch_columns": 1, "latency_cycles": 3},
     "vector": {"lanes": 2, "latency_cycles": 4},
     "chaining": {"enabled": True, "hop_cycles": 2},
     "sram": {

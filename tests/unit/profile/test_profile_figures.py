@@ -167,7 +167,7 @@ def test_json_has_what_a_script_reads(recorded: Recorded) -> None:
     report = json.loads(json.dumps(recorded.profile.to_dict(), allow_nan=False))
     assert report["cycles"] == sum(layer["cycles"] for layer in report["layers"])
     assert report["bound_cycles"] == max(report["bound"][f"{name}_cycles"] for name in ("mac", "dram", "path"))
-    assert report["bound"]["limit"] in ("MACs", "DRAM bytes", "dependency path")
+    assert report["bound"]["limit"] in ("MACs", "DRAM bytes, each once", "dependency path")
     assert report["ratio"] == report["cycles"] / report["bound_cycles"]
     assert report["time_us"] == report["cycles"] / report["clock_mhz"]
     assert set(report["memory"]) == set(MEMORY_NAMES)
