@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 import click
 
@@ -38,6 +39,13 @@ class _Program(click.Group):
             close = difflib.get_close_matches(name, [*self.commands, *_VENDOR_NAMES], n=1, cutoff=0.4)
             ctx.fail(f"no command {name!r}" + (f"; nearest: {close[0]}" if close else ""))
         return name, command, args[1:]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            # click takes it for the user's end of a dialogue, but no command has one.
+            raise RuntimeError("a file or stream ends too early") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         limit = formatter.width - 6 - max(map(len, [*self.commands, *_VENDOR_NAMES]))

@@ -22,17 +22,25 @@ _FILE_WIDTH = 160
 
 
 def say(text: str) -> None:
-    """One or more lines of a result.
+    """One or more lines of a result; none where the program was started without a standard output.
 
     Raises
     ------
     InputError
         The standard output can't be written, as on a full disk.
     """
+    if sys.stdout is None:
+        return
     encoding = sys.stdout.encoding or "utf-8"
-    try:
+    with _standard_output():
         # A character that the terminal has no code for is escaped, not an error.
         click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -81,11 +89,14 @@ def show(*renderables: Any) -> None:
     """Print rich's tables, an empty line before, between and after them; with colours on a terminal only."""
     from rich.console import Console
 
+    if sys.stdout is None:
+        return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _FILE_WIDTH
     console = Console(file=sys.stdout, width=width, highlight=False)
     texts = []
     for renderable in renderables:
-        with console.capture() as capture:
+        # The stream is touched, if only with an empty text.
+        with _standard_output(), console.capture() as capture:
             console.print(renderable)
         lines = [line.rstrip() for line in capture.get().split("\n")]
         texts.append("\n".join(lines).strip("\n"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sys
 import traceback
 import warnings
@@ -18,6 +21,9 @@ EXIT_USAGE = 2
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
+"""Why writing fails where what is written has no name of its own, as click's help, and a library's temporary files."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -33,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 2 for a mistake in the command or its files; 70 for a fault of the program; 130 when interrupted; 1 where
         nobody reads the output any more.
     """
+    code = _run(arguments)
+    _drop_what_cannot_be_written()
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     state = State()
     try:
         with warnings.catch_warnings():
@@ -59,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if state.debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            _say(f"can't write the output: {error.strerror}")
+            return EXIT_USAGE
         reason = f": {error}" if str(error) else ""
         hint = "" if state.debug else " (accelsim --debug COMMAND shows where)"
         _say(f"internal error: {type(error).__name__}{reason}; please report it{hint}")
@@ -76,6 +91,18 @@ def _usage_text(error: click.ClickException) -> str:
 
 
 def _say(text: str) -> None:
-    """One line on stderr; what a terminal would act on is shown, not done."""
+    """One line on stderr, where that can be written; what a terminal would act on is shown, not done."""
     line = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in " ".join(text.split()))
-    click.echo(f"accelsim: error: {line}", err=True)
+    with contextlib.suppress(OSError):
+        click.echo(f"accelsim: error: {line}", err=True)
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Leave no output for Python to write at its end: it would fail once more, with an exit code of its own."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -141,6 +141,14 @@ def test_interrupted(accelsim: Program, monkeypatch: pytest.MonkeyPatch) -> None
     assert outcome.err.splitlines() == ["", "accelsim: error: interrupted"]
 
 
+def test_a_stray_end_of_file_is_no_interrupt(accelsim: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails(monkeypatch, EOFError("Ran out of input"))
+    outcome = accelsim("chips")
+    assert outcome.code == 70
+    assert outcome.error.startswith("internal error: RuntimeError: a file or stream ends too early; please report it")
+    assert "Ran out of input" in accelsim("--debug", "chips").err
+
+
 def test_names_cannot_drive_the_terminal(accelsim: Program) -> None:
     outcome = accelsim("compile", "--onnx", "a\x1b[31m.onnx")
     assert outcome.code == 2
@@ -157,16 +165,44 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
-def test_a_full_disk_behind_the_output_is_said() -> None:
+ON_LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+
+
+@ON_LINUX
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--help",), ("--version",), ("run", "--help"), ("chips",), ("chips", "tx5368"), ("chips", "--json")],
+)
+def test_a_full_disk_behind_the_output_is_said(arguments: tuple[str, ...], unbuffered: str) -> None:
+    """Once, and not a second time when Python ends."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "accelsim.cli", "chips", "--json"], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "accelsim.cli", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         )
-    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert "standard output" in line
-    assert "No space left" in line
+    assert done.returncode == 2
+    assert "output" in line
+    assert line.endswith("No space left on device")
+
+
+@ON_LINUX
+def test_a_full_disk_behind_the_errors_changes_no_exit_code() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "accelsim.cli", "zzz"], stdout=subprocess.PIPE, stderr=full)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@ON_LINUX
+@pytest.mark.parametrize("arguments", ["--help", "chips"])
+def test_without_a_standard_output_nothing_is_said(arguments: str) -> None:
+    command = f"{sys.executable} -m accelsim.cli {arguments} >&-"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_runs_as_a_module() -> None:
