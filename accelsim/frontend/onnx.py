@@ -2,8 +2,9 @@
 
 The nodes that the output depends on are read in order. A node of constants is folded; one that moves axes changes a
 layout (`onnx_glue`); one that computes becomes a layer (`onnx_recurrent`, `onnx_unrolled`, `onnx_linear`); any other
-is refused by operator, node and reason. A batch axis of any size is read twice, at two unlikely sizes, and has to
-give one graph: no number of the graph then comes from the batch size.
+is refused by operator, node and reason. Outputs that are final states of recurrent layers, as `nn.LSTM` itself has,
+are told apart once all nodes have been read, and left out. A batch axis of any size is read twice, at two unlikely
+sizes, and has to give one graph: no number of the graph then comes from the batch size.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.errors import InputError, UnsupportedOperatorError
-from accelsim.frontend.onnx_file import main_input, node_of, open_model, single_output, tensor_array
+from accelsim.frontend.onnx_file import main_input, node_of, open_model, output_names, tensor_array
 from accelsim.frontend.onnx_fold import FOLDED_OPERATORS, fold
 from accelsim.frontend.onnx_glue import Glue
 from accelsim.frontend.onnx_layers import LayerBuilder
@@ -64,7 +65,8 @@ def load_onnx(path: str | Path, *, timesteps: int | None = None) -> Graph:
     Returns
     -------
     Graph
-        Tensors are named as in the model. The batch axis and axes of size 1 are gone.
+        Tensors are named as in the model. The batch axis and axes of size 1 are gone. Its output is the model's only
+        one that is no final state of a recurrent layer, or the first where all are; `left_out` names the others.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def load_onnx(path: str | Path, *, timesteps: int | None = None) -> Graph:
     graph = model.read(timesteps, _ANY_BATCH[0])
     # A size that only the batch explains must not have become a number of the graph: it would not change with it.
     if None in model.input.sizes and not _equal(graph, model.read(timesteps, _ANY_BATCH[1])):
-        raise InputError(path, f"output {model.output!r}", "depends on the batch size", "independent frames")
+        raise InputError(path, f"output {graph.output.name!r}", "depends on the batch size", "independent frames")
     check_graph(graph)
     return graph
 
@@ -90,8 +92,8 @@ class _Model:
     def __init__(self, path: str | Path, graph_proto: Any) -> None:
         self.path = path
         self.name = graph_proto.name or Path(path).stem
-        self.output = single_output(path, graph_proto)
-        self.nodes = list(_live_nodes(path, graph_proto, self.output))
+        self.outputs = output_names(path, graph_proto)
+        self.nodes = list(_live_nodes(path, graph_proto, self.outputs))
         self.recurrent = any(node.operator in RECURRENT_OPERATORS | UNROLLED_OPERATORS.keys() for node in self.nodes)
         self.constants = {item.name: Constant(tensor_array(path, item), item.name) for item in graph_proto.initializer}
         self.input = main_input(path, graph_proto, {name for node in self.nodes for name in _reads(path, node)})
@@ -152,9 +154,9 @@ def _reads(path: str | Path, node: Node) -> Iterator[str]:
             yield from (output.name for output in value.output)
 
 
-def _live_nodes(path: str | Path, graph_proto: Any, output: str) -> Iterator[Node]:
-    """The nodes the output depends on, in order."""
-    needed = {output}
+def _live_nodes(path: str | Path, graph_proto: Any, outputs: Iterable[str]) -> Iterator[Node]:
+    """The nodes the outputs depend on, in order."""
+    needed = set(outputs)
     live: list[Node] = []
     for proto in reversed(graph_proto.node):
         if needed.intersection(name for name in proto.output if name):
@@ -194,13 +196,15 @@ class _Reader:
         self._run(model.nodes)
         if not self.confirmed:
             self._confirm_time()
-        result, layers = self._builder.finish(self._output(model.output), model.output)
+        output = self._main_output()
+        result, layers = self._builder.finish(self._output(output), output)
         lone = self._unrolled.single_step(layers)
         if lone is not None:
             raise UnsupportedOperatorError(self._path, lone.operator, lone.name, NO_LAYER)
         if not layers:
-            raise InputError(self._path, f"output {model.output!r}", "is the input itself", "at least one layer")
-        return Graph(model.name, tensor, result, layers, source=str(self._path))
+            raise InputError(self._path, f"output {output!r}", "is the input itself", "at least one layer")
+        left_out = tuple(name for name in model.outputs if name != output)
+        return Graph(model.name, tensor, result, layers, str(self._path), left_out)
 
     def _confirm_time(self) -> None:
         """The time axis is where it was assumed: is its size known, and the one asked for?"""
@@ -263,12 +267,27 @@ class _Reader:
         index = producer.outputs.index(name)
         raise RefusedError(f"it reads output {index} of {producer.operator} {producer.name!r}, which is not supported")
 
+    def _main_output(self) -> str:
+        """The model's output: the only one that is no final state of a recurrent layer; the first where all are."""
+        names = self._model.outputs
+        results = [name for name in names if not self._is_final_state(name)]
+        if len(results) > 1:
+            expected = "one output, beside final states of recurrent layers, which are left out"
+            raise InputError(self._path, "outputs", ", ".join(map(repr, results)), expected)
+        return results[0] if results else names[0]
+
+    def _is_final_state(self, name: str) -> bool:
+        value = self._values.get(name)
+        return isinstance(value, Activation) and all(map(self._builder.is_final_state, value.parts))
+
     def _output(self, name: str) -> Tensor:
         """The graph's output: per frame, (T, F) or (F,), whatever axes of size 1 stand around."""
         value = self._values.get(name)
         field = f"output {name!r}"
         if not isinstance(value, Activation):
             raise InputError(self._path, field, "is no result of a layer", "a recurrent or Linear layer's result")
+        if self._builder.cell_states(value.parts):
+            raise InputError(self._path, field, "is an LSTM's final cell state", "a recurrent or Linear layer's result")
         if value.backward:
             raise InputError(self._path, field, "runs from the last time step to the first", "the order of time")
         try:

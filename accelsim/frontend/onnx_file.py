@@ -210,16 +210,14 @@ def main_input(path: str | Path, graph: Any, used: set[str]) -> MainInput:
     return MainInput(name, sizes)
 
 
-def single_output(path: str | Path, graph: Any) -> str:
-    """The name of the graph's only output.
+def output_names(path: str | Path, graph: Any) -> tuple[str, ...]:
+    """The names of the graph's outputs.
 
     Raises
     ------
     InputError
-        If there are several.
+        If there is none.
     """
-    names = [item.name for item in graph.output]
-    if len(names) != 1:
-        found = ", ".join(map(repr, names)) or "none"
-        raise InputError(path, "outputs", found, "one output: export the model without its final states")
-    return str(names[0])
+    if not graph.output:
+        raise InputError(path, "outputs", "none", "one output")
+    return tuple(str(item.name) for item in graph.output)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from accelsim.frontend.onnx_values import Activation, Axis, Node, RefusedError
 from accelsim.graph.check import inputs_of
-from accelsim.graph.model import Concat, Gru, Layer, Lstm, Rnn, SelectStep, Tensor
+from accelsim.graph.model import Concat, Gru, Layer, Lstm, Recurrent, Rnn, SelectStep, Tensor
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:/-]+")
 
@@ -20,9 +20,17 @@ class LayerBuilder:
         self._layers: dict[str, Layer] = {}
         self._names: set[str] = set()
         self._joined: dict[tuple[str, ...], Tensor] = {}
+        self._cell_states: dict[str, str] = {}
 
     def add(self, layer: Layer) -> None:
-        """Take a layer in; a later one of the same output replaces it."""
+        """Take a layer in; a later one of the same output replaces it.
+
+        Raises
+        ------
+        RefusedError
+            If it reads a cell state.
+        """
+        self._check_readable(inputs_of(layer))
         self._layers[layer.y.name] = layer
 
     def producer(self, tensor: Tensor) -> Layer | None:
@@ -78,6 +86,29 @@ class LayerBuilder:
             self._joined[key] = self._concat(flat)
         return self._joined[key]
 
+    def final_state(self, layer: Recurrent) -> Tensor:
+        """A layer's hidden state after the last step that it takes, as a vector of its own."""
+        return self.select_step(layer.y, _last_step(layer), f"{layer.name}.last")
+
+    def final_cell_state(self, layer: Lstm) -> Tensor:
+        """An LSTM's cell state after that step: a name that axes can be moved of, for no layer reads its values."""
+        state = self.tensor(f"{layer.name}.last_cell", layer.y.shape[1:])
+        self._cell_states[state.name] = layer.name
+        return state
+
+    def is_final_state(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a recurrent layer's hidden or cell state after its last step, or several side by side."""
+        if tensor.name in self._cell_states:
+            return True
+        layer = self.producer(tensor)
+        if isinstance(layer, Concat):
+            return all(map(self.is_final_state, layer.parts))
+        return isinstance(layer, SelectStep) and self._ends_at(layer.x, layer.step)
+
+    def cell_states(self, tensors: Iterable[Tensor]) -> list[str]:
+        """The layers whose cell states are among some tensors."""
+        return [self._cell_states[tensor.name] for tensor in tensors if tensor.name in self._cell_states]
+
     def sequence_of(self, steps: Sequence[Tensor]) -> tuple[Tensor, bool] | None:
         """The sequence whose steps these are, all of them and in order; and whether from the last to the first."""
         taken = [layer for layer in map(self.producer, steps) if isinstance(layer, SelectStep)]
@@ -123,7 +154,19 @@ class LayerBuilder:
         layer = self.producer(part)
         return layer.parts if isinstance(layer, Concat) else (part,)
 
+    def _check_readable(self, tensors: Iterable[Tensor]) -> None:
+        for layer in self.cell_states(tensors):
+            raise RefusedError(f"it reads the final cell state of {layer!r}; hidden states are supported")
+
+    def _ends_at(self, sequence: Tensor, step: int) -> bool:
+        """Whether `step` is the last one that the recurrent layer, or each of those side by side, takes."""
+        layer = self.producer(sequence)
+        if isinstance(layer, Concat):
+            return all(self._ends_at(part, step) for part in layer.parts)
+        return isinstance(layer, Lstm | Gru | Rnn) and step == _last_step(layer)
+
     def _concat(self, parts: tuple[Tensor, ...]) -> Tensor:
+        self._check_readable(parts)
         selections = [layer for layer in map(self.producer, parts) if isinstance(layer, SelectStep)]
         if len(selections) == len(parts) and len({(layer.step, layer.x.shape[0]) for layer in selections}) == 1:
             # One step of each is that step of the concatenation, which other nodes may read as a whole.
@@ -147,6 +190,10 @@ class LayerBuilder:
         if isinstance(layer, SelectStep):
             return self._is_hidden_state(layer.x)
         return isinstance(layer, Lstm | Gru | Rnn | Concat)
+
+
+def _last_step(layer: Recurrent) -> int:
+    return 0 if layer.reverse else layer.x.shape[0] - 1
 
 
 def _renamed(layer: Layer, moved: dict[str, Tensor]) -> Layer:

@@ -87,7 +87,7 @@ class RecurrentReader:
         self.handlers: Mapping[str, Handler] = dict.fromkeys(_CELLS, self.recurrent)
 
     def recurrent(self, node: Node, inputs: list[Value | None]) -> list[Value]:
-        """All states of each direction, and the last ones; the LSTM's cell state is not given."""
+        """All hidden states of each direction, and the last ones; of an LSTM the last cell states too."""
         x = self._builder.joined(activation_input(inputs, _X, "X"))
         reverses = _check_form(node, inputs)
         batch_first = node.attribute("layout", 0) == 1
@@ -120,14 +120,15 @@ class RecurrentReader:
         if batch_first:
             axes = (Axis.BATCH, Axis.TIME, Axis.DIRECTION, Axis.FEATURE)
         outputs: list[Value] = [states.with_dimensions(states.expected(*axes))]
-        if len(node.outputs) > 1 and node.outputs[1]:
-            ends = tuple(self._last_state(layer) for layer in layers)
-            last = Activation(ends, x.batch, (), len(layers))
-            outputs.append(last.with_dimensions(last.expected(*(axis for axis in axes if axis is not Axis.TIME))))
+        if any(node.outputs[1:]):
+            last = tuple(self._builder.final_state(layer) for layer in layers)
+            cells = tuple(self._builder.final_cell_state(layer) for layer in layers if isinstance(layer, Lstm))
+            for parts in (last, cells):
+                if parts:
+                    ends = Activation(parts, x.batch, (), len(parts))
+                    without_time = (axis for axis in axes if axis is not Axis.TIME)
+                    outputs.append(ends.with_dimensions(ends.expected(*without_time)))
         return outputs
-
-    def _last_state(self, layer: Recurrent) -> Tensor:
-        return self._builder.select_step(layer.y, 0 if layer.reverse else layer.x.shape[0] - 1, f"{layer.name}.last")
 
 
 def _layer(node: Node, name: str, x: Tensor, y: Tensor, weights: _Weights, activation: str, reverse: bool) -> Recurrent:

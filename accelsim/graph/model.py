@@ -228,6 +228,8 @@ class Graph:
         Each layer's `x` (a `Concat`'s `parts`) is `input` or an earlier layer's `y`.
     source : str
         The file it was read from, for messages.
+    left_out : tuple of str
+        Outputs of that file beside `output` which the graph does not give: final states of recurrent layers.
     """
 
     name: str
@@ -235,3 +237,4 @@ class Graph:
     output: Tensor
     layers: tuple[Layer, ...]
     source: str = ""
+    left_out: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ import pytest
 
 from accelsim.frontend.onnx import load_onnx
 from accelsim.graph.execute import run_float
-from accelsim.graph.model import Gru, Lstm, Rnn
+from accelsim.graph.model import Concat, Gru, Lstm, Rnn
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -74,25 +74,23 @@ def flipped_of(torch: Any) -> Any:
     return Flipped().eval()
 
 
-def check(torch: Any, model: Any, dynamo: bool, folder: Path) -> Any:
-    """Export, load and compare; the graph."""
+def check(torch: Any, model: Any, dynamo: bool, folder: Path, batch_axis: int = 0) -> Any:
+    """Export, load and compare the first output; the graph, whose other outputs are left out."""
     frames = np.random.default_rng(5).normal(size=(3, STEPS, INPUTS)).astype(np.float32)
+    fed = torch.from_numpy(np.ascontiguousarray(frames.swapaxes(0, batch_axis)))
     path = folder / "model.onnx"
     with contextlib.redirect_stdout(io.StringIO()):
         if dynamo:
-            shapes = ({0: torch.export.Dim.AUTO},)
-            torch.onnx.export(
-                model, (torch.from_numpy(frames),), path, dynamo=True, dynamic_shapes=shapes, verbose=False
-            )
+            shapes = ({batch_axis: torch.export.Dim.AUTO},)
+            torch.onnx.export(model, (fed,), path, dynamo=True, dynamic_shapes=shapes, verbose=False)
         else:
-            axes = {"x": {0: "batch"}}
-            torch.onnx.export(
-                model, (torch.from_numpy(frames),), path, dynamo=False, input_names=["x"], dynamic_axes=axes
-            )
+            axes = {"x": {batch_axis: "batch"}}
+            torch.onnx.export(model, (fed,), path, dynamo=False, input_names=["x"], dynamic_axes=axes)
     graph = load_onnx(path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    expected = session.run(None, {session.get_inputs()[0].name: frames})[0]
+    expected = session.run(None, {session.get_inputs()[0].name: fed.numpy()})[0].swapaxes(0, batch_axis)
     np.testing.assert_allclose(run_float(graph, frames)[graph.output.name], expected, rtol=1e-5, atol=1e-6)
+    assert (graph.output.name, *graph.left_out) == tuple(output.name for output in session.get_outputs())
     return graph
 
 
@@ -111,6 +109,25 @@ def test_exported(torch: Any, tmp_path: Path, kind: str, both: bool, head: str, 
     layers = [layer for layer in graph.layers if isinstance(layer, Lstm | Gru | Rnn)]
     assert [type(layer) for layer in layers] == [KINDS[kind]] * LAYERS * (2 if both else 1)
     assert [layer.reverse for layer in layers] == ([False, True] if both else [False]) * LAYERS
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize(("layers", "batch_first"), [(1, True), (2, False)])
+@pytest.mark.parametrize(("kind", "both"), CASES)
+@pytest.mark.filterwarnings("ignore")
+def test_a_bare_module_gives_all_states_and_the_final_ones(
+    torch: Any, tmp_path: Path, kind: str, both: bool, layers: int, batch_first: bool, dynamo: bool
+) -> None:
+    torch.manual_seed(len(kind))
+    operator, _, nonlinearity = kind.partition(" ")
+    options = {"nonlinearity": nonlinearity} if nonlinearity else {}
+    model = getattr(torch.nn, operator)(
+        INPUTS, UNITS, layers, bidirectional=both, batch_first=batch_first, **options
+    ).eval()
+    graph = check(torch, model, dynamo, tmp_path, batch_axis=0 if batch_first else 1)
+    assert len(graph.left_out) == (2 if kind == "LSTM" else 1)
+    kinds = [KINDS[kind], KINDS[kind], Concat] if both else [KINDS[kind]]
+    assert [type(layer) for layer in graph.layers] == kinds * layers
 
 
 @pytest.mark.parametrize("dynamo", [False, True])

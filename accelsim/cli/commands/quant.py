@@ -229,6 +229,10 @@ def _quantize(state: State, options: Options) -> None:
 
     features = load_frames(options.data, key=options.input_key)
     graph = _load(model, options, features)
+    if graph.left_out:
+        names = ", ".join(map(repr, graph.left_out))
+        told = f"left out, being final states of recurrent layers: {names}; what is kept is {graph.output.name!r}"
+        note(f"{model.path}: {told}")
     if features.shape[1:] != graph.input.shape:
         sizes = ", ".join(str(size) for size in graph.input.shape)
         raise InputError(options.data, "", f"shape {list(features.shape)}", f"[N, {sizes}], as {model.path} says")
@@ -248,7 +252,7 @@ def _quantize(state: State, options: Options) -> None:
         written = folder / f"{model.name}_quantize.onnx"
         write_quantized_onnx(result.qgraph, written)
     if options.as_json:
-        print_json(result.report.to_dict() | {"files": [str(written)]})
+        print_json(result.report.to_dict() | {"left_out": list(graph.left_out), "files": [str(written)]})
         return
     _print_report(result.report)
     say_written([written])

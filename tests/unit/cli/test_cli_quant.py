@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from accelsim.cli.commands.quant import METHODS
 from accelsim.frontend.pytorch import load_pytorch
@@ -16,6 +17,21 @@ from accelsim.quant.quantize import quantize
 from tests.support.command_line import CLASSES, FEATURES, FRAMES, STEPS, Files, Program
 from tests.support.onnx_exports import Form, legacy_export, saved
 from tests.support.quantized_graphs import difference
+
+
+def test_final_states_beside_the_result_are_left_out_and_told(accelsim: Program, files: Files) -> None:
+    model = legacy_export(Form(steps=STEPS, inputs=FEATURES, units=3, head="all"), 0)
+    states = next(node for node in model.graph.node if node.op_type == "LSTM").output[1:]
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 3) for name in states)
+    saved(model, files.folder, "bare.onnx")
+    arguments = ("quant", "-m", files / "bare.onnx", "-d", files / "data.npz", "-s", files.out)
+    outcome = accelsim(*arguments)
+    assert outcome.code == 0
+    names, kept = ", ".join(map(repr, states)), model.graph.output[0].name
+    told = f"left out, being final states of recurrent layers: {names}; what is kept is {kept!r}"
+    assert f"accelsim: note: {files / 'bare.onnx'}: {told}\n" in outcome.err
+    assert json.loads(accelsim.ok(*arguments, "--json"))["left_out"] == list(states)
+    assert read_quantized_onnx(files.out / "bare_quantize.onnx").output.name == kept
 
 
 def test_methods_offered_are_the_quantizers() -> None:

@@ -65,8 +65,9 @@ def with_nan(*shape: int) -> Callable[[Net], str]:
     return array(np.full(shape, np.nan), np.float32)
 
 
-def cell_state(built: Net) -> str:
-    return squeezed(built, built.lstm("x", 5, 4)[2])
+def dropout_mask(built: Net) -> str:
+    mask = built.node("Dropout", [squeezed(built, built.lstm("x", 5, 4)[0])], 2)[1]
+    return str(built.node("Cast", [mask], to=TensorProto.FLOAT))
 
 
 def zero_state_from_input(built: Net) -> str:
@@ -146,7 +147,7 @@ REFUSALS: dict[str, tuple[Build, str, str]] = {
     "B shape": (lstm_operand(3, weights(1, 16)), "LSTM", "B has shape"),
     "constant X": (lstm_operand_of_constants, "LSTM", "X is a constant"),
     "one step": (lstm_of_a_step, "LSTM", "single time step"),
-    "cell state": (cell_state, "Squeeze", "reads output 2 of LSTM"),
+    "dropout mask": (dropout_mask, "Cast", "reads output 1 of Dropout"),
     "GRU clip": (cell_with("GRU", clip=1.0), "GRU", "attribute clip"),
     "GRU activations": (cell_with("GRU", activations=["Sigmoid", "Relu"]), "GRU", "Sigmoid, Tanh are supported"),
     "GRU directions": (
