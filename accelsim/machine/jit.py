@@ -1,13 +1,16 @@
 """Compiling kernels ahead of their first call, with a cache that no edit can leave stale.
 
 numba's own cache looks at the file of the function alone; a kernel here depends on others. So the cache folder's name
-is a hash of every source a kernel is made of, and a folder that can't be written only means compiling again.
+is a hash of every source a kernel is made of. A cache that can't be read or written, or that is damaged, only means
+compiling again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import pickle
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -15,25 +18,90 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import caching, serialize
 
 from accelsim.resources import resource_root
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _PACKAGE = Path(__file__).resolve().parent.parent
+_FUNCTION_CACHE: Any = caching.FunctionCache
+_DUMPS: Any = serialize.dumps
 _SOURCES = ("fixedpoint.py", "isa/opcodes.py", "machine")
 
 
 def jit(function: _Function) -> _Function:
     """`function`, compiled by numba without the interpreter; cached on disk where a folder can be written."""
+    compiled: Any = numba.njit(error_model="numpy")(function)
     folder = cache_folder()
+    files = None if folder is None else _files(function, folder)
+    if files is not None:
+        compiled._cache = _Cache(files)
+    return cast(_Function, compiled)
+
+
+def _files(function: Callable[..., Any], folder: Path) -> Any:
+    """numba's own cache of a function in a folder; None where it would go elsewhere, without our key."""
     settings: Any = numba.config
     before = settings.CACHE_DIR
-    settings.CACHE_DIR = str(folder or "")
+    settings.CACHE_DIR = str(folder)
     try:
-        compiled: Any = numba.njit(cache=folder is not None, error_model="numpy")(function)
+        files: Any = _FUNCTION_CACHE(function)
+    except (OSError, RuntimeError):
+        return None
     finally:
         settings.CACHE_DIR = before
-    return cast(_Function, compiled)
+    return files if folder in Path(files.cache_path).parents else None
+
+
+class _Cache:
+    """A function's cache as numba's dispatcher uses it, whose every failure is an entry that is not there.
+
+    Machine code is stored with a digest: code with a wrong byte in it would be loaded, and run.
+
+    Parameters
+    ----------
+    files : numba.core.caching.FunctionCache
+    """
+
+    def __init__(self, files: Any) -> None:
+        self._files = files
+        form = files._impl
+        self._reduce, self._rebuild = form.reduce, form.rebuild
+        form.reduce, form.rebuild = self._seal, self._open
+
+    @property
+    def cache_path(self) -> str:
+        """The folder of its files."""
+        return str(self._files.cache_path)
+
+    def flush(self) -> None:
+        """Forget every entry."""
+        self._files.flush()
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """What was compiled for a signature; None where there is nothing, or nothing that can be read."""
+        try:
+            return self._files.load_overload(signature, context)
+        except Exception:
+            # An index without entries lets go of the files, which the compilation to come replaces.
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep what was compiled, if that is possible."""
+        with contextlib.suppress(Exception):
+            self._files.save_overload(signature, result)
+
+    def _seal(self, result: Any) -> tuple[bytes, bytes]:
+        content: bytes = _DUMPS(self._reduce(result))
+        return hashlib.sha256(content).digest(), content
+
+    def _open(self, context: Any, sealed: tuple[bytes, bytes]) -> Any:
+        digest, content = sealed
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError("damaged machine code")
+        return self._rebuild(context, pickle.loads(content))
 
 
 def sources_digest() -> str:
