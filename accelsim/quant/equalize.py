@@ -185,7 +185,6 @@ class EqualizationStatistics:
     """
 
     def __init__(self, graph: Graph, largest: NDArray[np.floating], rows: int) -> None:
-        self._graph = graph
         self._stride = max(1, math.ceil(rows / MAX_ROWS))
         self._rows = 0
         # A feature that is always zero here may not be so later: give it the reach of the largest one.
