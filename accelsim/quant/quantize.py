@@ -83,9 +83,11 @@ def quantize(
     InputError
         A graph that isn't valid, features that don't fit it, a bad option, or values no int8 form exists for.
     """
-    if not (np.isfinite(cell_clip) and cell_clip >= 0):
-        raise InputError("quantization", "cell clip", f"{cell_clip:g}", "0 (none) or a positive number")
+    if not 0 <= cell_clip <= float(np.finfo(np.float32).max):
+        raise InputError("quantization", "cell clip", f"{cell_clip:g}", "0 (none) or a positive float32")
     check_graph(graph)
+    if cell_clip and not any(isinstance(layer, Lstm) for layer in graph.layers):
+        raise InputError("quantization", "cell clip", f"{cell_clip:g} for a model without LSTM layers", "0 (none)")
     check_features(graph, features)
     parts = split_batches(features, batches, batch_size)
     used = features[: sum(len(part) for part in parts)]
@@ -133,7 +135,7 @@ def quantize_calibrated(
     Raises
     ------
     InputError
-        Pre-activations that may leave the int32 range.
+        Pre-activations that may leave the int32 range, or a `cell_clip` below one step of an int16 cell state.
     """
     where = graph.source or graph.name
     smallest = _smallest_scales(graph, calibration)

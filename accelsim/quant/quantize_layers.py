@@ -15,7 +15,17 @@ from accelsim.fixedpoint import GATE_SCALE, INT8_MAX, INT8_MIN, INT32_MAX
 from accelsim.graph.model import FloatArray, Gate, Gru, GruGate, Linear, Lstm, Rnn, Tensor
 from accelsim.quant.calibrate import Int16Scale
 from accelsim.quant.lstm_parameters import lstm_from_scales
-from accelsim.quant.model import Int8Array, Int32Array, QGru, QLinear, QLstm, QRnn, QTensor, fold_zero_point
+from accelsim.quant.model import (
+    Int8Array,
+    Int32Array,
+    QGru,
+    QLinear,
+    QLstm,
+    QRnn,
+    QTensor,
+    fold_zero_point,
+    quantized_cell_clip,
+)
 from accelsim.quant.observers import SMALLEST_SCALE, Int8Parameters, symmetric_scale
 from accelsim.quant.recurrent_parameters import TANH_PREACTIVATION_SCALE_LOG2, gru_from_scales, rnn_from_scales
 
@@ -123,8 +133,12 @@ def quantize_lstm(where: str, layer: Lstm, x: Operand, y: Operand, cell_scale_lo
     Raises
     ------
     InputError
-        Pre-activations that may leave the int32 range.
+        Pre-activations that may leave the int32 range, or a `cell_clip` that is no step of the int16 cell state,
+        which the kernel would take for none.
     """
+    if cell_clip > 0 and quantized_cell_clip(cell_clip, cell_scale_log2) == 0:
+        step = f"{2.0**cell_scale_log2:g}, one step of its int16 cell state, or 0 (none)"
+        raise InputError(where, f"layer {layer.name!r}: cell clip", f"{cell_clip:g}", f"at least {step}")
     no_bias = np.zeros_like(layer.bias)
     input_scales, input_weights, bias = _gates(where, layer, "input", layer.input_weights, layer.bias, x, Gate)
     recurrent_scales, recurrent_weights, _ = _gates(

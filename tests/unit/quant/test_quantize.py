@@ -145,11 +145,37 @@ def test_cell_clip() -> None:
     assert default.cell_clip == 0
 
 
-@pytest.mark.parametrize("clip", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("clip", [-1.0, float("nan"), float("inf"), 1e39])
 def test_bad_cell_clip_is_refused(clip: float) -> None:
     graph = recurrent_model()
     with pytest.raises(InputError, match="cell clip"):
         quantize(graph, features(graph), cell_clip=clip)
+
+
+def test_a_cell_clip_below_one_step_of_the_cell_state_is_refused() -> None:
+    """The kernel would take its int16 form, 0, for no clip at all."""
+    graph = recurrent_model()
+    first = quantize(graph, features(graph)).qgraph.layers[0]
+    assert isinstance(first, QLstm)
+    step = 2.0**first.cell_scale_log2
+    for clip in (0.99 * step, 1e-30):
+        with pytest.raises(InputError) as caught:
+            quantize(graph, features(graph), cell_clip=clip)
+        assert f"layer {first.name!r}: cell clip: {clip:g}; expected at least {step:g}" in str(caught.value)
+
+
+def test_a_cell_clip_of_one_step_is_taken() -> None:
+    graph = recurrent_model()
+    lstms = [layer for layer in quantize(graph, features(graph)).qgraph.layers if isinstance(layer, QLstm)]
+    step = max(2.0**layer.cell_scale_log2 for layer in lstms)
+    clipped = quantize(graph, features(graph), cell_clip=step).qgraph.layers
+    assert min(layer.cell_clip for layer in clipped if isinstance(layer, QLstm)) == 1
+
+
+def test_a_cell_clip_without_an_lstm_is_refused() -> None:
+    graph = linear_model()
+    with pytest.raises(InputError, match=r"cell clip: 0\.5 for a model without LSTM layers; expected 0 \(none\)"):
+        quantize(graph, features(graph), cell_clip=0.5)
 
 
 @pytest.mark.parametrize("equalize", [True, False])
