@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +32,8 @@ VARIANTS = ("lstm", "blstm", "gru", "bgru", "rnn", "brnn")
 """As `accelsim.frontend.pytorch.VARIANTS`, which is not imported for a help text."""
 _SUFFIXES = {".onnx": "onnx", ".pth": "pytorch", ".pt": "pytorch"}
 _SCALES_A_LINE = 10
+FEW_FRAMES = 100
+"""With fewer calibration frames than this, and less than half of the data, a note says that there are more."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class ModelFile:
     "batches",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Calibration batches to use.  [default: all the data]",
+    help="Calibration batches to use, the first of the data.  [default: all of it]  A note tells where that is fewer "
+    f"than {FEW_FRAMES} frames and less than half of those there.",
 )
 @click.option(
     "-bs",
@@ -140,7 +144,7 @@ class ModelFile:
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="BOUND",
-    help="Bound of the LSTM cell state.  [default: none]",
+    help="Bound of the LSTM cell state, at least one step of its int16 form.  [default: none]",
 )
 @click.option(
     "--head",
@@ -173,7 +177,12 @@ class ModelFile:
     help="Width of weights and activations; the vendor's option, of which 8 is supported.",
 )
 @click.option(
-    "-uds", "--user-defined-script", "script", metavar="FILE", help="The vendor's option; scripts are never executed."
+    "-uds",
+    "--user-defined-script",
+    "script",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The vendor's option; the script has to be there, but is never executed.",
 )
 @click.option("-if", "--infer-func", "function", metavar="NAME", help="The vendor's option; a function of that script.")
 @pass_state
@@ -208,7 +217,7 @@ class Options:
     outpath: Path
     as_json: bool
     bit_width: str
-    script: str | None
+    script: Path | None
     function: str | None
 
 
@@ -218,9 +227,6 @@ def _quantize(state: State, options: Options) -> None:
     check_output_folder(options.outpath)
     if state.chip is not None:
         named_chip(state.chip)
-    if options.script is not None or options.function is not None:
-        given = " ".join(word for word in (options.script, options.function) if word)
-        note(f"{given}: user scripts are never executed; the network is read from {model.path}")
 
     from accelsim.quant.calibration_data import load_frames
     from accelsim.quant.observers import DEFAULT_PERCENTILE
@@ -229,10 +235,6 @@ def _quantize(state: State, options: Options) -> None:
 
     features = load_frames(options.data, key=options.input_key)
     graph = _load(model, options, features)
-    if graph.left_out:
-        names = ", ".join(map(repr, graph.left_out))
-        told = f"left out, being final states of recurrent layers: {names}; what is kept is {graph.output.name!r}"
-        note(f"{model.path}: {told}")
     if features.shape[1:] != graph.input.shape:
         sizes = ", ".join(str(size) for size in graph.input.shape)
         raise InputError(options.data, "", f"shape {list(features.shape)}", f"[N, {sizes}], as {model.path} says")
@@ -251,11 +253,27 @@ def _quantize(state: State, options: Options) -> None:
     with output_folder(options.outpath) as folder:
         written = folder / f"{model.name}_quantize.onnx"
         write_quantized_onnx(result.qgraph, written)
+    for text in _notes(model, options, graph, result.report.frames, len(features)):
+        note(text)
     if options.as_json:
-        print_json(result.report.to_dict() | {"left_out": list(graph.left_out), "files": [str(written)]})
+        more = {"frames_in_data": len(features), "left_out": list(graph.left_out), "files": [str(written)]}
+        print_json(result.report.to_dict() | more)
         return
-    _print_report(result.report)
+    _print_report(result.report, len(features))
     say_written([written])
+
+
+def _notes(model: ModelFile, options: Options, graph: Graph, used: int, held: int) -> Iterator[str]:
+    """What the user should know of a result that is right, but may not be all that was asked for."""
+    if options.script is not None or options.function is not None:
+        given = " ".join(str(word) for word in (options.script, options.function) if word)
+        yield f"{given}: user scripts are never executed; the network is read from {model.path}"
+    if graph.left_out:
+        names = ", ".join(map(repr, graph.left_out))
+        told = f"left out, being final states of recurrent layers: {names}; what is kept is {graph.output.name!r}"
+        yield f"{model.path}: {told}"
+    if used < FEW_FRAMES and 2 * used < held:
+        yield f"{options.data}: {used} of {held:,} frames are used to calibrate; more of them usually fit better"
 
 
 def _check_options(options: Options) -> None:
@@ -264,6 +282,10 @@ def _check_options(options: Options) -> None:
         raise InputError("--percentile", "", f"given with --method {options.method}", "--method percentile")
     if options.bit_width != "8":
         raise InputError("--bit-width", "", f"{options.bit_width} is not supported", "8")
+    if options.script is not None and not options.script.is_file():
+        expected = "the script's file, though it is not executed; or no --user-defined-script"
+        found = "is no file" if options.script.exists() else "no such file"
+        raise InputError(options.script, "", found, expected)
 
 
 def model_file(model: str, weights: Path | None, framework: str | None) -> ModelFile:
@@ -332,9 +354,10 @@ def _load(model: ModelFile, options: Options, features: NDArray[np.float32]) -> 
         raise InputError(options.data, "", f"frames of {length} time steps", error.expected) from None
 
 
-def _print_report(report: QuantizationReport) -> None:
+def _print_report(report: QuantizationReport, held: int) -> None:
     frames = f"{report.frames:,} calibration frame" + ("s" if report.frames != 1 else "")
-    say(f"{report.model}: {frames}, method {report.method}, int8 weights and activations")
+    among = f" of {held:,}" if report.frames < held else ""
+    say(f"{report.model}: {frames}{among}, method {report.method}, int8 weights and activations")
     # The notes are sentences: below the table, not in its last column.
     show(table(report.HEADERS[:-1], [row[:-1] for row in report.rows()], left=("layer", "operator")))
     for row in report.rows():

@@ -288,6 +288,10 @@ def test_quantized_models_are_not_quantized_again(accelsim: Program, files: File
         (("-m", "{}/kws.onnx", "--percentile", "99"), "--percentile: given with --method min_max"),
         (("-m", "{}/kws.onnx", "-b", "16"), "--bit-width: 16 is not supported; expected 8"),
         (("-m", "{}/kws.onnx", "-i", "21"), "batches: 21; expected 1 to 20"),
+        (("-m", "{}/kws.onnx", "--cell-clip", "1e-30"), "cell clip: 1e-30; expected at least"),
+        (("-m", "{}/kws.onnx", "--cell-clip", "nan"), "cell clip: nan; expected 0 (none) or a positive float32"),
+        (("-m", "{}/kws.onnx", "-uds", "{}/none.py"), "none.py: no such file; expected the script's file"),
+        (("-m", "{}/kws.onnx", "-uds", "{}"), ": is no file; expected the script's file"),
     ],
 )
 def test_options_that_make_no_sense(accelsim: Program, files: Files, options: tuple[str, ...], expected: str) -> None:

@@ -73,7 +73,7 @@ def test_json(accelsim: Program, files: Files) -> None:
         "quant", "-m", files / "kws.onnx", "-d", files / "data.npz", "-i", 3, "-bs", 2, "-s", files.out, "--json"
     )
     report = json.loads(out)
-    assert report["frames"] == 6
+    assert (report["frames"], report["frames_in_data"]) == (6, FRAMES)
     assert report["equalized"] is True
     assert len(report["input_scales"]) == FEATURES
     assert report["files"] == [str(files.out / "kws_quantize.onnx")]
@@ -95,6 +95,22 @@ def test_one_scale_is_reported(accelsim: Program, files: Files) -> None:
     common = ("quant", "-m", files / "kws.onnx", "-d", files / "data.npz", "-s", files.out)
     assert "input scales, one a feature" in accelsim.ok(*common)
     assert "input scale, the same for every feature" in accelsim.ok(*common, "--no-equalize")
+
+
+@pytest.mark.parametrize(("batches", "held", "told"), [(9, 20, True), (10, 20, False), (100, 300, False)])
+def test_few_of_many_frames_are_told(accelsim: Program, files: Files, batches: int, held: int, told: bool) -> None:
+    """Less than half of the data, unless it is a good number all the same."""
+    np.save(files / "more.npy", np.resize(load_frames(files / "data.npz"), (held, STEPS, FEATURES)))
+    outcome = accelsim("quant", "-m", files / "kws.onnx", "-d", files / "more.npy", "-i", batches, "-s", files.out)
+    assert outcome.code == 0
+    assert f": {batches} calibration frames of {held}, method" in outcome.out
+    line = f"{files / 'more.npy'}: {batches} of {held} frames are used to calibrate; more of them usually fit better"
+    assert outcome.err == (f"accelsim: note: {line}\n" if told else "")
+
+
+def test_all_frames_are_not_counted_twice(accelsim: Program, files: Files) -> None:
+    out = accelsim.ok("quant", "-m", files / "kws.onnx", "-d", files / "data.npz", "-s", files.out)
+    assert f": {FRAMES} calibration frames, method" in out
 
 
 def test_scripts_are_noted_and_not_run(accelsim: Program, files: Files) -> None:
