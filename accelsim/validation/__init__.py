@@ -1,0 +1,1 @@
+"""Networks of a given shape on a chip, and published machines' figures beside what the simulator says."""

@@ -1,0 +1,137 @@
+"""A network compiled for a chip and run there: its cycles, and the least that they could be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from accelsim.chip import Chip
+from accelsim.compiler import compile_graph
+from accelsim.errors import CapacityError
+from accelsim.machine.reference import run_reference
+from accelsim.profile.bounds import Bound, lower_bound
+from accelsim.quant.model import QGraph
+from accelsim.timing.record import MEMORY_NAMES
+from accelsim.validation.networks import Shape, build_network
+
+_DRAM, _READ = MEMORY_NAMES.index("dram"), 0
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What the simulator says of one run, of a frame or a batch of them.
+
+    Parameters
+    ----------
+    chip : str
+    batch : int
+        Frames handled at once.
+    cycles : int
+    bound : Bound
+    macs : int
+        Multiply-accumulates of all frames.
+    dram_read_bytes : int
+    input_bytes : int
+        Of those, the frames themselves.
+    clock_mhz : float
+    """
+
+    chip: str
+    batch: int
+    cycles: int
+    bound: Bound
+    macs: int
+    dram_read_bytes: int
+    input_bytes: int
+    clock_mhz: float
+
+    @property
+    def ratio(self) -> float:
+        """Cycles over the lower bound; 1 is the best possible."""
+        return self.cycles / self.bound.cycles
+
+    @property
+    def weight_stream_bytes(self) -> int:
+        """DRAM bytes read that are the model's: weights and parameters."""
+        return self.dram_read_bytes - self.input_bytes
+
+    @property
+    def time_us(self) -> float:
+        """Cycles at the chip's clock, in microseconds."""
+        return self.cycles / self.clock_mhz
+
+
+def simulate(graph: QGraph, chip: Chip, *, batch: int = 1) -> Simulated:
+    """Compile a network for a chip and run it on the reference engine.
+
+    Parameters
+    ----------
+    graph : QGraph
+    chip : Chip
+    batch : int
+        Frames handled at once.
+
+    Raises
+    ------
+    CapacityError, InputError
+        As `compile_graph`: the network does not fit the chip.
+    """
+    program = compile_graph(graph, chip, batch=batch)
+    # Cycles never depend on data.
+    run = run_reference(program, np.zeros((batch, *program.inputs[0].shape), dtype=np.int8))
+    counters = run.counters
+    return Simulated(
+        chip=chip.name,
+        batch=batch,
+        cycles=counters.cycles,
+        bound=lower_bound(program),
+        macs=int(counters.macs.sum()),
+        dram_read_bytes=int(counters.bytes[:, _DRAM, _READ].sum()),
+        input_bytes=program.inputs[0].bytes,
+        clock_mhz=chip.chip.clock_mhz,
+    )
+
+
+def simulate_shape(shape: Shape, chip: Chip, *, batch: int = 1) -> Simulated:
+    """`simulate` the network of a published row.
+
+    Parameters
+    ----------
+    shape : Shape
+    chip : Chip
+    batch : int
+
+    Raises
+    ------
+    CapacityError, InputError
+        As `simulate`.
+    """
+    if shape.weights > chip.dram.capacity_bytes:
+        # Said before weights are made that might not fit the host either.
+        raise CapacityError(chip.name, "dram.capacity_bytes", shape.weights, chip.dram.capacity_bytes, "bytes")
+    return simulate(build_network(shape), chip, batch=batch)
+
+
+def one_after_the_other(runs: Sequence[Simulated]) -> Simulated:
+    """Programs run on one chip, each begun when the one before has ended, as one run.
+
+    Parameters
+    ----------
+    runs : sequence of Simulated
+        At least one, all of one chip and one batch.
+    """
+    first = runs[0]
+    return replace(
+        first,
+        cycles=sum(run.cycles for run in runs),
+        bound=Bound(
+            mac_cycles=sum(run.bound.mac_cycles for run in runs),
+            dram_cycles=sum(run.bound.dram_cycles for run in runs),
+            path_cycles=sum(run.bound.path_cycles for run in runs),
+        ),
+        macs=sum(run.macs for run in runs),
+        dram_read_bytes=sum(run.dram_read_bytes for run in runs),
+        input_bytes=sum(run.input_bytes for run in runs),
+    )
