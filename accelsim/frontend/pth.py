@@ -13,7 +13,7 @@ import io
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,10 @@ _ZIP_START = b"PK\x03\x04"
 _EXPECTED = "a PyTorch state_dict (torch.save(model.state_dict(), file))"
 _COUNT_BYTES = 8
 _MAX_RANK = 8
+_EXPANDED_ELEMENTS = 1 << 24
+_SHARED_TIMES = 4
+"""Tensors may overlap, as an expanded one or tied weights do, and a few bytes could stand for any number of elements:
+beyond this many elements in all, a file may not have more than this many times what it stores."""
 
 _DTYPES = {
     "FloatStorage": "<f4",
@@ -98,6 +102,7 @@ def read_state_dict(path: str | Path) -> dict[str, NDArray[Any]]:
         described, storages = _read_zip(data) if data.startswith(_ZIP_START) else _read_legacy(data)
         if not described:
             raise _DamageError("it holds no tensor", _EXPECTED)
+        _check_size(described.values())
         return {name: _tensor(name, tensor, storages) for name, tensor in described.items()}
     except _DamageError as damage:
         raise InputError(path, damage.field, damage.found, damage.expected) from damage
@@ -286,6 +291,14 @@ def _zip_entries(data: bytes) -> dict[str, bytes]:
     return entries
 
 
+def _check_size(tensors: Collection[_Strided]) -> None:
+    asked = sum(math.prod(tensor.shape) for tensor in tensors)
+    held = sum(storage.elements for storage in {tensor.storage for tensor in tensors})
+    if asked > max(_EXPANDED_ELEMENTS, _SHARED_TIMES * held):
+        most = f"at most {_SHARED_TIMES} times as many, or {_EXPANDED_ELEMENTS:,}"
+        raise _DamageError(f"its tensors have {asked:,} elements, its storages {held:,}", most)
+
+
 def _tensor(name: str, tensor: _Strided, storages: Mapping[str, bytes]) -> NDArray[Any]:
     field, storage = f"tensor {name!r}", tensor.storage
     elements = math.prod(tensor.shape)
@@ -294,8 +307,7 @@ def _tensor(name: str, tensor: _Strided, storages: Mapping[str, bytes]) -> NDArr
     # The stride of an axis of size 1 is never used, whatever stands there.
     strides = [stride if size > 1 else 0 for size, stride in zip(tensor.shape, tensor.strides, strict=True)]
     last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.shape, strides, strict=True))
-    # A stride of 0 lets a few bytes stand for a tensor of any size; no parameter is saved so.
-    if last >= storage.elements or elements > storage.elements:
+    if last >= storage.elements:
         raise _DamageError(
             f"shape {tensor.shape}, strides {tensor.strides} at {tensor.offset} exceed storage {storage.key!r}",
             f"{storage.elements} elements at most",

@@ -84,6 +84,40 @@ def test_tensors_may_be_windows_of_one_storage(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["b"], [[3], [4], [5]])
 
 
+@pytest.mark.parametrize(
+    ("shape", "strides", "offset", "expected"),
+    [
+        ((2, 3), (1, 2), 0, [[0, 2, 4], [1, 3, 5]]),
+        ((2, 2), (3, 1), 1, [[1, 2], [4, 5]]),
+        ((2, 3), (0, 1), 3, [[3, 4, 5], [3, 4, 5]]),
+        ((3, 2), (1, 0), 0, [[0, 0], [1, 1], [2, 2]]),
+        ((4, 3), (1, 1), 0, [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]),
+        ((9,), (0,), 5, [5] * 9),
+    ],
+    ids=["transposed", "narrow", "expanded", "expanded inside", "overlapping", "more elements than stored"],
+)
+def test_strides_that_torch_saves(
+    tmp_path: Path, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, expected: list[Any]
+) -> None:
+    """A view is saved as its strides and the whole storage: whatever stays within that has values."""
+    described = files.tensor(files.storage_identity("0", "FloatStorage", 6), shape, strides, offset=offset)
+    data = one_tensor(described, {"0": (6, np.arange(6, dtype="<f4").tobytes())})
+    assert read_state_dict(written(tmp_path, data))["w"].tolist() == expected
+
+
+def test_large_tensors_may_share_a_storage(tmp_path: Path) -> None:
+    """Tied weights: as many times as the limit says, and no more."""
+    size = 2**22 + 1
+    identity = files.storage_identity("0", "CharStorage", size)
+    for times in (4, 5):
+        entries = {str(index): files.tensor(identity, (size,), (1,)) for index in range(times)}
+        path = written(tmp_path, files.legacy_bytes(files.state_dict(entries), {"0": (size, bytes(size))}))
+        if times == 4:
+            assert len(read_state_dict(path)) == 4
+        else:
+            assert "its tensors have 20,971,525 elements, its storages 4,194,305" in refusal(path)
+
+
 def test_parameters_are_tensors(tmp_path: Path) -> None:
     inner = files.tensor(files.storage_identity("0", "FloatStorage", 1), (1,), (1,))
     wrapped = (
@@ -128,7 +162,9 @@ FLOAT = files.storage_identity("0", "FloatStorage", 1)
     [
         (files.tensor(FLOAT, (2,), (1,)), "exceed storage '0'"),
         (files.tensor(FLOAT, (1,), (1,), offset=1), "exceed storage '0'"),
-        (files.tensor(FLOAT, (1000,), (0,)), "exceed storage '0'"),
+        (files.tensor(FLOAT, (2, 3), (0, 1)), "exceed storage '0'"),
+        (files.tensor(FLOAT, (2**24 + 1,), (0,)), "16,777,217 elements, its storages 1; expected at most 4 times"),
+        (files.tensor(FLOAT, (2**61,) * 8, (0,) * 8), "elements, its storages 1; expected at most 4 times"),
         (files.tensor(FLOAT, (0,), (1,)), "is empty"),
         (files.tensor(FLOAT, (1,), (1, 1)), "shape and strides do not match"),
         (files.tensor(FLOAT, (1,) * 9, (1,) * 9), "shape and strides do not match"),
@@ -255,6 +291,27 @@ def test_damage_gives_one_line_or_tensors(data: bytes) -> None:
             text = "read"
             assert all(isinstance(name, str) and isinstance(array, np.ndarray) for name, array in found.items())
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("zipped_container", [True, False])
+def test_views_agree_with_torch(tmp_path: Path, zipped_container: bool) -> None:
+    torch = pytest.importorskip("torch")
+    whole = torch.arange(24, dtype=torch.float32).reshape(4, 6)
+    views = {
+        "transposed": whole.t(),
+        "narrow": whole.narrow(1, 2, 3),
+        "every other": whole[::2, 1::2],
+        "row": whole[2],
+        "expanded": torch.ones(1, 3).expand(5, 3),
+        "windows": torch.arange(6, dtype=torch.float32).unfold(0, 3, 1),
+        "whole": whole,
+    }
+    path = tmp_path / "views.pth"
+    torch.save(views, path, _use_new_zipfile_serialization=zipped_container)
+    found = read_state_dict(path)
+    assert list(found) == list(views)
+    for name, tensor in views.items():
+        np.testing.assert_array_equal(found[name], tensor.numpy())
 
 
 def test_agrees_with_torch(tmp_path: Path) -> None:
