@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from accelsim.chip.model import Chip
+from accelsim.chip.model import MISFIT, Chip
 from accelsim.errors import InputError, ManyErrors
 from accelsim.resources import resource_root
 
@@ -68,16 +68,20 @@ def check_chip(data: dict[str, Any], where: str | Path) -> Chip:
     ManyErrors
         One error a wrong, missing or unknown key.
     """
+    keys = set(_keys(Chip, ""))
+    named = data.get("provenance")
+    errors = [
+        InputError(where, f'provenance."{key}"', "names no key" + _nearest(key, keys))
+        for key in (named if isinstance(named, dict) else ())
+        if key not in keys and not _is_table(key, keys)
+    ]
     try:
         chip = Chip.model_validate(data)
     except ValidationError as error:
-        raise ManyErrors([_explain(item, where) for item in error.errors()]) from None
-    keys = set(_keys(Chip, ""))
-    wrong = [key for key in chip.provenance if key not in keys and not _is_table(key, keys)]
-    if wrong:
-        raise ManyErrors(
-            [InputError(where, f'provenance."{key}"', "names no key" + _nearest(key, keys)) for key in wrong]
-        )
+        errors = [_explain(item, where) for item in error.errors()] + errors
+        raise ManyErrors(errors) from None
+    if errors:
+        raise ManyErrors(errors)
     return chip
 
 
@@ -128,13 +132,39 @@ def _nearest(key: str, keys: set[str]) -> str:
 
 def _explain(item: Any, where: str | Path) -> InputError:
     key = ".".join(str(part) for part in item["loc"]) or "the file"
-    found = item.get("input")
-    shown = repr(found) if not isinstance(found, dict) else "a table"
     if item["type"] == "extra_forbidden":
         keys = set(_keys(Chip, ""))
         tables = {known.rsplit(".", 1)[0] for known in keys}
         return InputError(where, key, "unknown key" + _nearest(key, keys | tables))
     if item["type"] == "missing":
         return InputError(where, key, "missing")
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return InputError(where, key, f"found {shown}", message[0].lower() + message[1:])
+    context = item.get("ctx", {})
+    if item["type"] == MISFIT:
+        return InputError(where, f"{key}.{context['key']}", f"found {_shown(context['found'])}", context["expected"])
+    text = _EXPECTED.get(item["type"])
+    # What a chip file can get wrong beyond these is said in the words of the library.
+    expected = text.format(**context) if text else str(item["msg"])
+    return InputError(where, key, f"found {_shown(item['input'])}", expected)
+
+
+_EXPECTED = {
+    "int_type": "an integer",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "model_type": "a table",
+    "dict_type": "a table",
+    "greater_than": "a value greater than {gt:g}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "string_pattern_mismatch": "letters, digits, '_', '.' and '-'; neither '.' nor '-' first",
+}
+"""What should stand there, by pydantic's types of error."""
+
+
+def _shown(value: Any) -> str:
+    """A value as a chip file would have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "a table" if isinstance(value, dict) else repr(value)

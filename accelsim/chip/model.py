@@ -8,19 +8,34 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
-Energy = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
+MOST = 10**9
+"""No figure needs to be larger, and with none larger every count of a run is a 64-bit integer."""
+MAX_SRAM_BYTES = 2**26
+"""All of an SRAM is held, with the cycle each byte is written in."""
 MAX_BANKS = 64
 """A beat's bank requests are one 64-bit mask a memory."""
 
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+Natural = Annotated[int, Field(ge=0, le=MOST)]
+Energy = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
+
+MISFIT = "misfit"
+"""Type of the error of a value that is in its range but does not fit the others of its table."""
+
 
 class Section(BaseModel):
-    """A table of the chip file: unknown keys are refused, values never change."""
+    """A table of the chip file: unknown keys are refused, values never change, and no type stands for another.
+
+    An integer is a number too, but neither true nor false nor a text is.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _misfit(key: str, found: object, expected: str) -> PydanticCustomError:
+    return PydanticCustomError(MISFIT, "does not fit", {"key": key, "found": found, "expected": expected})
 
 
 class Identity(Section):
@@ -28,7 +43,7 @@ class Identity(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = Field(description="Short name.")
     description: str = Field("", description="One line.")
-    clock_mhz: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = Field(
+    clock_mhz: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)] = Field(
         description="Clock of every unit; turns cycles into time."
     )
 
@@ -72,7 +87,7 @@ class Chaining(Section):
 class Sram(Section):
     """One on-chip memory: each bank serves one word a cycle."""
 
-    capacity_bytes: Positive = Field(description="Size.")
+    capacity_bytes: Annotated[int, Field(ge=1, le=MAX_SRAM_BYTES)] = Field(description="Size.")
     banks: Annotated[int, Field(ge=1, le=MAX_BANKS)] = Field(
         description="Banks; consecutive words lie in consecutive banks."
     )
@@ -80,8 +95,10 @@ class Sram(Section):
 
     @model_validator(mode="after")
     def _whole_words(self) -> Sram:
-        if self.capacity_bytes % (self.banks * self.word_bytes):
-            raise ValueError(f"capacity_bytes is no multiple of banks x word_bytes = {self.banks * self.word_bytes}")
+        row = self.banks * self.word_bytes
+        if self.capacity_bytes % row:
+            expected = f"a multiple of banks x word_bytes = {self.banks} x {self.word_bytes} = {row}"
+            raise _misfit("capacity_bytes", self.capacity_bytes, expected)
         return self
 
 
@@ -105,7 +122,7 @@ class Dram(Section):
     """Memory outside: one bus for reads and writes."""
 
     capacity_bytes: Annotated[int, Field(ge=1, le=2**32)] = Field(description="Size.")
-    bytes_per_cycle: Annotated[float, Field(gt=0, le=2**20, allow_inf_nan=False, strict=False)] = Field(
+    bytes_per_cycle: Annotated[float, Field(gt=0, le=2**20, allow_inf_nan=False)] = Field(
         description="Bus width in bytes a clock cycle; may be a fraction."
     )
     read_latency_cycles: Natural = Field(
@@ -123,21 +140,21 @@ class Dram(Section):
     @model_validator(mode="after")
     def _representable(self) -> Dram:
         if self.rate <= 0:
-            raise ValueError("bytes_per_cycle is less than 1/2048")
+            raise _misfit("bytes_per_cycle", self.bytes_per_cycle, "a value greater than 1/2048")
         return self
 
 
 class EnergyTable(Section):
     """Energy of each action; a profile multiplies counts by it."""
 
-    mac_int8_pj: Energy = Field(0.0, strict=False, description="One int8 multiply-accumulate.")
-    vector_element_pj: Energy = Field(0.0, strict=False, description="One element through the vector unit.")
-    sram_weights_pj_per_byte: Energy = Field(0.0, strict=False, description="Weights' memory, a byte.")
-    sram_activations_pj_per_byte: Energy = Field(0.0, strict=False, description="Activations' memory, a byte.")
-    sram_accumulators_pj_per_byte: Energy = Field(0.0, strict=False, description="Accumulators' memory, a byte.")
-    sram_parameters_pj_per_byte: Energy = Field(0.0, strict=False, description="Parameters' memory, a byte.")
-    dram_pj_per_byte: Energy = Field(0.0, strict=False, description="DRAM, a byte.")
-    leakage_mw: Energy = Field(0.0, strict=False, description="Power drawn all the time, in milliwatts.")
+    mac_int8_pj: Energy = Field(default=0.0, description="One int8 multiply-accumulate.")
+    vector_element_pj: Energy = Field(default=0.0, description="One element through the vector unit.")
+    sram_weights_pj_per_byte: Energy = Field(default=0.0, description="Weights' memory, a byte.")
+    sram_activations_pj_per_byte: Energy = Field(default=0.0, description="Activations' memory, a byte.")
+    sram_accumulators_pj_per_byte: Energy = Field(default=0.0, description="Accumulators' memory, a byte.")
+    sram_parameters_pj_per_byte: Energy = Field(default=0.0, description="Parameters' memory, a byte.")
+    dram_pj_per_byte: Energy = Field(default=0.0, description="DRAM, a byte.")
+    leakage_mw: Energy = Field(default=0.0, description="Power drawn all the time, in milliwatts.")
 
 
 class Chip(Section):
@@ -151,7 +168,7 @@ class Chip(Section):
     sram: Srams = Field(description="On-chip memories.")
     dma: Dma = Field(description="Load and store engines.")
     dram: Dram = Field(description="Memory outside.")
-    energy: EnergyTable = Field(default_factory=EnergyTable, description="Energy of each action.")  # type: ignore[arg-type]
+    energy: EnergyTable = Field(default_factory=EnergyTable, description="Energy of each action.")
     provenance: dict[str, str] = Field(
         default_factory=dict, description="Where each figure comes from: a key, or TABLE.* for all of a table."
     )

@@ -103,7 +103,7 @@ def test_keys_are_those_a_chip_file_has(accelsim: Program) -> None:
     assert keys["mac.rows"]["type"] == "integer >= 1, <= 4096"
     assert keys["mac.rows"]["default"] == "required"
     assert keys["sequencer.dispatch_cycles"]["default"] == "1"
-    assert keys["energy.mac_int8_pj"]["type"] == "number >= 0"
+    assert keys["energy.mac_int8_pj"]["type"] == "number >= 0, <= 1e+09"
     assert keys["chaining.enabled"]["type"] == "true or false"
     out = accelsim.ok("chips", "--keys")
     assert json.loads(accelsim.ok("chips", "--keys", "--json")) == list(keys.values())
