@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,14 @@ from workloads.kws12.synthesize import CLIPS_PER_CLASS
 
 _FOLDER = workload_folder("kws12")
 _TRAINED = ("kws.onnx", "kws12_calib.npz", "kws12_test.npz", "lstm.pth", "training.json")
+
+
+def test_the_readme_names_every_file() -> None:
+    folder = Path(__file__).parents[3] / "workloads" / "kws12"
+    readme = (folder / "README.md").read_text()
+    files = [*folder.glob("*.py"), *(folder / "artefacts").iterdir()]
+    assert len(files) > 15
+    assert [path.name for path in files if f"`{path.name}`" not in readme.replace("artefacts/", "")] == []
 
 
 @cache
