@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 from accelsim.cli import main
+from accelsim.isa.files import read_program
 from accelsim.quant.execute import dequantize
 from accelsim.quant.onnx_reader import read_quantized_onnx
 
@@ -71,6 +72,21 @@ def test_classes(results: tuple[Path, dict[str, object]], shared_data: Path) -> 
     keywords = data["groups"] == "keyword"
     assert keywords.sum() == 137
     assert (classes == data["labels"])[keywords].sum() >= 117
+
+
+def test_weights_are_read_once(results: tuple[Path, dict[str, object]]) -> None:
+    """DRAM gives the image and the input once and no more; what little of it is not read fills up for alignment."""
+    out, report = results
+    memory = report["memory"]
+    assert isinstance(memory, dict)
+    program = read_program(out / "lstm_quantize_r.cfg")
+    everything = len(program.image) + program.inputs[0].bytes
+    layers = read_quantized_onnx(out / "lstm_quantize.onnx").layers
+    arrays = [vars(layer).get(name) for layer in layers for name in ("weights", "input_weights", "recurrent_weights")]
+    smallest = min(array.nbytes for array in arrays if array is not None)
+    read = memory["dram"]["read_bytes"]
+    assert everything - smallest < read <= everything
+    assert memory["dram"]["written_bytes"] == program.outputs[0].bytes
 
 
 def test_cycles(results: tuple[Path, dict[str, object]]) -> None:
