@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import logging
 from typing import TYPE_CHECKING, Any
 
 from accelsim.cli.console import say, show
@@ -28,11 +27,11 @@ def files_of(profile: Profile, program: Program, events: NDArray[Any] | None) ->
 
     contents = {"profile.csv": profile_csv(profile).encode()}
     if events is not None:
-        from accelsim.profile.plots import write_plots
+        # Where its folder in the user's home can't be written, matplotlib takes a temporary one; nobody needs be told.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        from accelsim.profile.plots import draw_plots
 
-        # Drawn elsewhere first: the output folder sees nothing before everything is there.
-        with tempfile.TemporaryDirectory() as folder:
-            contents |= {path.name: path.read_bytes() for path in write_plots(profile, program, events, Path(folder))}
+        contents |= draw_plots(profile, program, events)
     return contents
 
 

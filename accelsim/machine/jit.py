@@ -121,14 +121,15 @@ def cache_folder() -> Path | None:
 
     `ACCELSIM_CACHE_DIR`, else `XDG_CACHE_HOME`/accelsim, else ~/.cache/accelsim.
     """
-    base = os.environ.get("ACCELSIM_CACHE_DIR")
-    if not base:
-        base = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accelsim")
-    folder = Path(base) / f"kernels-{sources_digest()}"
     try:
+        base = os.environ.get("ACCELSIM_CACHE_DIR")
+        if not base:
+            base = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accelsim")
+        folder = Path(base) / f"kernels-{sources_digest()}"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError:
+    except (OSError, RuntimeError):
+        # RuntimeError: the user has no home folder.
         return None
     return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
-from accelsim.isa.atomic import write_files
 from accelsim.isa.program import Program
 from accelsim.profile.labels import shortened
 from accelsim.profile.palette import BLUE, CAUSE_STYLE, ORANGE, VERMILION
@@ -30,8 +28,8 @@ _DIGIT_WIDTH = 0.011
 Events = NDArray[np.void]
 
 
-def write_plots(profile: Profile, program: Program, events: Events | None, folder: Path) -> list[Path]:
-    """Draw all pictures and write them as PNG files, each whole or not at all.
+def draw_plots(profile: Profile, program: Program, events: Events | None) -> dict[str, bytes]:
+    """All pictures by file name, as the bytes of PNG files.
 
     Parameters
     ----------
@@ -39,26 +37,12 @@ def write_plots(profile: Profile, program: Program, events: Events | None, folde
     program : Program
     events : EVENT[operations] or None
         Of one frame; without them there is no timeline.
-    folder : Path
-        Must exist.
 
     Returns
     -------
-    list of Path
+    dict of str to bytes
         ``cycles_by_layer.png``, ``unit_timeline.png``, ``dram_traffic.png``.
-
-    Raises
-    ------
-    InputError
-        The folder is missing or not writable.
     """
-    contents = {folder / name: content for name, content in draw_plots(profile, program, events).items()}
-    write_files(contents)
-    return list(contents)
-
-
-def draw_plots(profile: Profile, program: Program, events: Events | None) -> dict[str, bytes]:
-    """The pictures of `write_plots` by file name, as the bytes of PNG files."""
     figures = {"cycles_by_layer.png": plot_cycles(profile)}
     if events is not None and len(events):
         figures["unit_timeline.png"] = plot_timeline(profile, program, events)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -209,6 +212,22 @@ def test_plots(accelsim: Program, files: Files) -> None:
         *("run", files / "kws_quantize_r.cfg", "--input", files / "data.npz", "--outpath", files.out, "--plots")
     )
     assert sorted(path.name for path in files.out.glob("*.png")) == drawn
+
+
+def test_a_home_that_cannot_be_written(files: Files) -> None:
+    """Neither the plots' library nor the kernels' folder says a word about it."""
+    (files / "home").write_text("no folder")
+    elsewhere = ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "ACCELSIM_CACHE_DIR")
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    command = [sys.executable, "-m", "accelsim.cli", "run", files / "kws_quantize_r.cfg", "--plots"]
+    done = subprocess.run(
+        [*command, "--input", files / "data.npz", "--outpath", files.out],
+        env=environment | {"HOME": str(files / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(files.out.glob("*.png"))) == 3
 
 
 def test_names_that_look_like_markup(accelsim: Program, files: Files) -> None:

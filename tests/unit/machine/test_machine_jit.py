@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from accelsim.machine.jit import cache_folder
+
 CODE = """
 from accelsim.machine.kernels import round_half_away
 print(round_half_away(2.5), round_half_away(-0.5), sum(round_half_away.stats.cache_hits.values()))
@@ -93,3 +95,13 @@ def test_no_other_folder_is_used_instead(tmp_path: Path) -> None:
     assert hits(tmp_path) == 0
     assert hits(tmp_path) == 0
     assert not list((Path(__file__).resolve().parents[3] / "accelsim").rglob("*.nbi"))
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    for name in ("ACCELSIM_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_folder.__wrapped__() is None
