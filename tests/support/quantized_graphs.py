@@ -1,4 +1,7 @@
-"""Random quantized graphs for tests, of every cell and direction, and their comparison field by field."""
+"""Random quantized graphs of every cell and direction for arithmetic and files, and their comparison field by field.
+
+Scales and zero points go to their limits and many outputs saturate; `random_models` makes graphs where few do.
+"""
 
 from __future__ import annotations
 

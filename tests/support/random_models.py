@@ -1,4 +1,5 @@
-"""Random quantized graphs with well-scaled integers, of any size."""
+"""Random quantized graphs of any size for compiled programs, their integers scaled so that next to nothing saturates: a
+wrong sum anywhere shows in the output. `quantized_graphs` makes the others, whose fields go to their limits."""
 
 from __future__ import annotations
 
