@@ -80,7 +80,9 @@ class Vector(Section):
 class Chaining(Section):
     """Passing results on element by element."""
 
-    enabled: bool = Field(description="Whether a vector instruction can take results while they are produced.")
+    enabled: bool = Field(
+        description="Whether matrix and vector instructions can take and give elements one by one (a DMA can, by rows)."
+    )
     hop_cycles: Positive = Field(1, description="Cycles from an element's production until a chained consumer sees it.")
 
 

@@ -57,6 +57,8 @@ result is written.
 * A signal marked `each` gives counts that are seen `chaining.hop_cycles` after a result is written: a `matmul` as many
   as a row tile has rows, when its accumulators are written; a `vector` instruction as many as a beat has elements; a
   load or store one for each row; a `sync` one.
+* Where `chaining.enabled` is false, a program in which a `matmul`, a `vector` instruction or a `sync` of their units
+  waits or signals with `each` is refused. Loads and stores count rows on every chip.
 
 ### DRAM
 

@@ -12,7 +12,11 @@ from accelsim.errors import CapacityError, DecodeError, InputError, ManyErrors
 from accelsim.isa.codec import Instruction
 from accelsim.isa.definition import DRAM, definition
 from accelsim.isa.hazard import accesses
+from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import HostTensor, Program, Region
+
+_CHAINED_UNITS = (Unit.MATRIX, Unit.VECTOR)
+"""Those whose elements chaining is about; a DMA counts rows, on every chip."""
 
 
 def check_program(program: Program, where: str | Path) -> None:
@@ -25,7 +29,8 @@ def check_program(program: Program, where: str | Path) -> None:
         Names it in messages.
 
     Loops nest and end inside the program, which ends with its only halt; semaphores are within the chip's number;
-    addresses without a register lie inside their memories; regions lie inside theirs and are disjoint; host tensors
+    matrix and vector instructions hand on element by element only where the chip has chaining; addresses without a
+    register lie inside their memories; regions lie inside theirs and are disjoint; host tensors
     lie inside DRAM regions, apart from the image; layers' instruction ranges are disjoint.
 
     Raises
@@ -114,6 +119,12 @@ def _instruction(program: Program, index: int, instruction: Instruction, where: 
         if field.kind == "semaphore" and instruction.fields[field.name] >= semaphores:
             found = f"{field.name} is s{instruction.fields[field.name]}"
             yield InputError(where, place, found, f"chip {program.chip.name} has s1 to s{semaphores - 1}")
+    if not program.chip.chaining.enabled and instruction.unit in _CHAINED_UNITS:
+        for field in form.fields:
+            slot = field.name.removesuffix("_each")
+            if slot != field.name and instruction.fields[field.name] and instruction.fields[slot]:
+                found = f"{slot} is s{instruction.fields[slot]} for each element"
+                yield InputError(where, place, found, f"one count in all: chip {program.chip.name} has no chaining")
     offsets = {operand.name: instruction.fields[operand.offset.name] for operand in form.operands}
     registers = {operand.name: instruction.fields[operand.register.name] for operand in form.operands}
     for access in accesses(instruction, offsets, program.chip.mac.rows):

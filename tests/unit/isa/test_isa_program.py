@@ -118,6 +118,36 @@ def test_addresses_with_a_register_are_not_judged(program: Program) -> None:
     replace(program, **code("matmul weights=[a1+0x47ff0] rows=1 columns=1\nhalt")).validate()
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("matmul rows=1 columns=1 signal=s3*", "instruction 0 (matmul): signal0 is s3 for each element"),
+        ("vector destination_type=int8 length=1 wait=s0,s3*", "instruction 0 (vector): wait1 is s3 for each element"),
+        ("sync unit=matrix wait=s0,s0,s4*", "instruction 0 (sync): wait2 is s4 for each element"),
+        ("sync unit=vector signal=s1,s2,s4*", "instruction 0 (sync): signal2 is s4 for each element"),
+    ],
+)
+def test_elements_one_by_one_need_a_chip_with_chaining(program: Program, text: str, found: str) -> None:
+    description = dump_chip(load_chip("tx5368"))
+    description["chaining"]["enabled"] = False
+    unchained = replace(program, **code(text + "\nhalt"), chip=check_chip(description, "test"))
+    replace(unchained, chip=load_chip("tx5368")).validate()
+    replace(unchained, **code(text.replace("*", "") + "\nhalt")).validate()
+    with pytest.raises(InputError) as caught:
+        unchained.validate()
+    assert str(caught.value) == f"small: {found}; expected one count in all: chip tx5368 has no chaining"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["load memory=activations row_bytes=1 rows=2 signal=s1*", "store memory=activations row_bytes=1 rows=2 wait=s1*"],
+)
+def test_transfers_count_rows_without_chaining(program: Program, text: str) -> None:
+    description = dump_chip(load_chip("tx5368"))
+    description["chaining"]["enabled"] = False
+    replace(program, **code(text + "\nhalt"), chip=check_chip(description, "test")).validate()
+
+
 def test_an_unused_operand_is_not_judged(program: Program) -> None:
     replace(program, **code("matmul bias=[0xffff0] rows=1 columns=1\nhalt")).validate()
 
