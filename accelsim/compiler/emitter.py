@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from accelsim.chip import Chip
@@ -18,6 +19,13 @@ Operand = tuple[int, int]
 SCRATCH_REGISTERS = 4
 """The last registers are redefined wherever they are used, inside loops too."""
 _LASTING_REGISTERS = opcodes.ADDRESS_REGISTERS - 1 - SCRATCH_REGISTERS
+
+
+@cache
+def sram_reach() -> int:
+    """Bytes from the start of an SRAM that the offset of every operand in one reaches."""
+    offsets = (operand.offset for form in definition().formats.values() for operand in form.operands)
+    return 1 + min(offset.maximum for offset in offsets)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ class Emitter:
 
     def operand(self, instruction: str, name: str, address: int) -> Operand:
         """A fixed address as an operand; beyond the reach of the offset, through a register for its neighbourhood."""
-        reach = 1 << _offset_bits(instruction, name)
+        reach = definition().formats[instruction].field(f"{name}.offset").maximum + 1
         if address < reach:
             return 0, address
         base = address // (reach // 2) * (reach // 2)
@@ -206,8 +214,3 @@ def _register_fields(content: tuple[int, ...]) -> dict[str, Any]:
     return {"base": base, "phase": phase, "wrap": wrap} | {
         f"stride{level}": stride for level, stride in enumerate(steps)
     }
-
-
-def _offset_bits(instruction: str, name: str) -> int:
-    fields = {field.name: field for field in definition().formats[instruction].fields}
-    return fields[f"{name}.offset"].width

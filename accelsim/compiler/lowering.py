@@ -22,6 +22,7 @@ from accelsim.compiler.placement import Placement
 from accelsim.compiler.products import Products
 from accelsim.compiler.shared import Place, Shared
 from accelsim.compiler.stages import Plan, Sequence, Sink
+from accelsim.isa import definition
 from accelsim.isa.opcodes import Destination, Memory, Source, Unit
 
 
@@ -103,9 +104,9 @@ class _Lowering:
     def _load_range(self, place: Place, memory: Memory, dram: int, sram: int, size: int, signals: list[Token]) -> None:
         """One contiguous copy, cut only where it is longer than a row can be."""
         emitter = self.shared.emitter
-        # Whole bursts, as long as the field for a row's bytes takes them.
-        burst = self.shared.chip.dram.burst_bytes
-        longest = max(((1 << 20) - 1) // burst * burst, 1 << 19)
+        # Whole bursts, as many as the field for a row's bytes takes.
+        most, burst = definition().formats["load"].field("row_bytes").maximum, self.shared.chip.dram.burst_bytes
+        longest = most // burst * burst or most
         for start in range(0, size, longest):
             length = min(longest, size - start)
             emitter.emit(

@@ -11,6 +11,7 @@ from accelsim.chip import Chip, Sram
 from accelsim.compiler.layout import align, int8_block, pack_weights, parameter_block, whole_tiles
 from accelsim.compiler.stages import Plan, Product, Segment, Sequence, Stage
 from accelsim.errors import CapacityError
+from accelsim.isa import opcodes
 from accelsim.isa.program import Region
 
 
@@ -321,13 +322,13 @@ def _place_parameters(
         one.bias = len(chunk)
         chunk += one.product.bias.astype("<i4").tobytes()
     for step in placed.stage.cell.steps:
-        chunk += bytes(align(len(chunk), 32) - len(chunk))
+        chunk += bytes(align(len(chunk), opcodes.PARAM_BYTES) - len(chunk))
         placed.blocks[step.name] = len(chunk)
         chunk += step.block
     places: dict[bytes, int] = {}
     for block in initial.values():
         if block not in places:
-            chunk += bytes(align(len(chunk), 32) - len(chunk))
+            chunk += bytes(align(len(chunk), opcodes.PARAM_BYTES) - len(chunk))
             places[block] = len(chunk)
             chunk += block
     start = memory.take(f"{placed.stage.layer.name} parameters", len(chunk))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from accelsim.chip import Chip
-from accelsim.compiler.emitter import Emitter, Operand, Token
+from accelsim.compiler.emitter import Emitter, Operand, Token, sram_reach
 from accelsim.compiler.placement import PlacedStage, Placement
 from accelsim.compiler.stages import Plan, Segment, Stage
 
@@ -118,8 +118,8 @@ class Shared:
     def ring(self, base: int, slots: int, pitch: int, behind: int) -> Operand:
         """The slot of the wave `behind` waves ago."""
         phase = -behind % slots * pitch
-        reach = 1 << 20
-        inside, outside = (base, 0) if base < reach else (0, base)
+        # Rings that differ in nothing but where they lie share a register, as far as the offsets reach.
+        inside, outside = (base, 0) if base < sram_reach() else (0, base)
         return self.emitter.register(outside, phase=phase, wrap=slots * pitch, strides=(pitch,)), inside
 
     def result(self, place: Place, behind: int) -> Operand:

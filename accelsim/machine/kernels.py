@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from accelsim import fixedpoint
+from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Activation, Addend, Destination, Requantize, Source, Start
 from accelsim.machine.jit import jit
 
@@ -90,15 +91,16 @@ def vector(
     par8, par16, par32, par_real : int8, int16, int32, float64 views of the parameters
     tables : int16[8, 65536]
     """
-    block = parameters // 4
-    m_source, m_addend, m_output = int(par32[block]), int(par32[block + 1]), int(par32[block + 2])
-    s_source, s_addend, s_output = (
-        int(par8[parameters + 12]), int(par8[parameters + 13]), int(par8[parameters + 14]),
-    )  # fmt: skip
-    zero, low, high = (
-        int(par16[parameters // 2 + 8]), int(par16[parameters // 2 + 9]), int(par16[parameters // 2 + 10]),
-    )  # fmt: skip
-    channels = parameters + 32
+    m_source = int(par32[(parameters + isa.PARAM_SOURCE_MULTIPLIER) // 4])
+    m_addend = int(par32[(parameters + isa.PARAM_ADDEND_MULTIPLIER) // 4])
+    m_output = int(par32[(parameters + isa.PARAM_OUTPUT_MULTIPLIER) // 4])
+    s_source = int(par8[parameters + isa.PARAM_SOURCE_SHIFT])
+    s_addend = int(par8[parameters + isa.PARAM_ADDEND_SHIFT])
+    s_output = int(par8[parameters + isa.PARAM_OUTPUT_SHIFT])
+    zero = int(par16[(parameters + isa.PARAM_ZERO_POINT) // 2])
+    low = int(par16[(parameters + isa.PARAM_LOW) // 2])
+    high = int(par16[(parameters + isa.PARAM_HIGH) // 2])
+    channels = parameters + isa.PARAM_BYTES
     for index in range(offset, offset + length):
         value = 0
         if source_type == _INT32:
