@@ -5,8 +5,8 @@ from __future__ import annotations
 from accelsim.chip import Chip
 from accelsim.compiler.lowering import lower
 from accelsim.compiler.placement import PlacedStage, Placement, place, plan_residency
+from accelsim.compiler.planner import build_plan, frame_bytes
 from accelsim.compiler.schedule import choose, describe
-from accelsim.compiler.stages import build_plan, frame_bytes
 from accelsim.errors import InputError
 from accelsim.isa import encode, opcodes
 from accelsim.isa.program import HostTensor, LayerInfo, Program

@@ -7,9 +7,9 @@ from accelsim.chip.load import check_chip
 from accelsim.compiler import compile_graph
 from accelsim.compiler.emitter import Emitter, sram_reach
 from accelsim.compiler.placement import place, plan_residency
+from accelsim.compiler.planner import build_plan
 from accelsim.compiler.schedule import choose
 from accelsim.compiler.shared import Shared
-from accelsim.compiler.stages import build_plan
 from accelsim.isa import decode, definition
 from accelsim.isa.opcodes import Memory
 from tests.support.random_models import random_graph
