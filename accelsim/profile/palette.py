@@ -13,7 +13,6 @@ BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
 CAUSE_STYLE = {
     "matrix": (BLUE, ""),
     "vector": (SKY, ""),
-    "bank": (VERMILION, "xxxx"),
     "latency": (YELLOW, "...."),
     "dram": (ORANGE, "////"),
     "sequencer": (GREY, "\\\\\\\\"),

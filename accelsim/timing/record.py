@@ -24,7 +24,7 @@ class Reason(IntEnum):
     """What a unit does in a cycle. Its cycles over all reasons are the run's cycles."""
 
     BUSY = 0
-    """A beat is issued."""
+    """A beat is issued; one whose accesses need a bank several times, for as many cycles."""
     SEMAPHORE = 1
     """An instruction waits for a semaphore."""
     DEPENDENCY = 2
@@ -42,17 +42,17 @@ class Reason(IntEnum):
 class Cause(IntEnum):
     """What a cycle of the run is spent on; every cycle has one cause and one layer.
 
-    The first that holds: a product's beat, a vector beat, one of these refused, an instruction of theirs between its
-    last beat and the cycle its completion is seen in, a transfer from or to DRAM until its completion is seen, and
-    otherwise the sequencer.
+    The first that holds: a product's beat, a vector beat, an instruction of theirs between its last beat and the cycle
+    its completion is seen in, a transfer from or to DRAM until its completion is seen, and otherwise the sequencer.
+    A refused beat is no cause: who has the bank is at work, and that is one. How often a unit was refused is said by
+    `Reason.BANK`.
     """
 
     MATRIX = 0
     VECTOR = 1
-    BANK = 2
-    LATENCY = 3
-    DRAM = 4
-    SEQUENCER = 5
+    LATENCY = 2
+    DRAM = 3
+    SEQUENCER = 4
 
 
 EVENT = np.dtype(
@@ -86,7 +86,7 @@ class Counters:
         Length of the run.
     units : int64[5, layers + 1, 7]
         Cycles of each `Unit`, by layer and `Reason`.
-    causes : int64[layers + 1, 6]
+    causes : int64[layers + 1, 5]
         Cycles of the run by layer and `Cause`; their sum is `cycles`.
     bytes : int64[layers + 1, 5, 2]
         Bytes read and written, of each of `MEMORY_NAMES`.
@@ -190,10 +190,6 @@ class Accountant:
             reason, layer = self._states[unit]
             if reason == Reason.BUSY:
                 return cause, layer
-        for unit in (Unit.MATRIX, Unit.VECTOR):
-            reason, layer = self._states[unit]
-            if reason == Reason.BANK:
-                return Cause.BANK, layer
         if self._results:
             return Cause.LATENCY, next(reversed(self._results.values()))
         for unit in (Unit.LOAD, Unit.STORE):

@@ -62,6 +62,28 @@ def test_who_refuses_is_the_cause() -> None:
     assert result.causes() == {"SEQUENCER": 6, "VECTOR": 1, "LATENCY": 4, "DRAM": 3}
 
 
+def test_refusals_are_told_by_unit_and_layer() -> None:
+    code = "\n".join(
+        [
+            LOAD.replace("[128]", "[0]"),  # layer a: could land in bank 0 in 7
+            "nop\nnop\nnop",
+            MATMUL.format(rows=2, columns=6),  # layer b: dispatched in 4, reads bank 0 in 5 and 6, bank 1 in 7
+            VECTOR.format(source=0, length=4),  # layer c: in its unit from 6, wants bank 0 then, has it in 7 and 8
+        ]
+    )
+    program = tiny_program(code, {"a": [(0, 1)], "b": [(4, 5)], "c": [(5, 6)]})
+    counters = run_reference(program, frame()).counters
+    # LD is refused in 7 and 8, lands in 9 and is done in 11; VX is refused in 6
+    assert counters.units[Unit.LOAD, :, Reason.BANK].tolist() == [2, 0, 0, 0]
+    assert counters.units[Unit.VECTOR, :, Reason.BANK].tolist() == [0, 0, 1, 0]
+    assert counters.units[Unit.MATRIX, :, Reason.BANK].sum() == 0
+    # none of these is a cycle in which nobody issues: 0 sequencer, 1-4 LD's data under way, 5-7 MX, 8 VX, then results
+    # until VX's is written in 12
+    a, b, c, none = counters.causes
+    assert (none[Cause.SEQUENCER], a[Cause.DRAM], b[Cause.MATRIX], c[Cause.VECTOR], c[Cause.LATENCY]) == (1, 4, 3, 1, 4)
+    assert counters.causes.sum() == counters.cycles == 13
+
+
 def test_semaphores_on_their_way_are_latency() -> None:
     code = "sync unit=matrix signal=s1\nsync unit=vector wait=s1"
     result = trace(code, sequencer__semaphore_cycles=4)
