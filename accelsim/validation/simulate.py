@@ -10,10 +10,11 @@ import numpy as np
 from accelsim.chip import Chip
 from accelsim.compiler import compile_graph
 from accelsim.errors import CapacityError
+from accelsim.isa.opcodes import Unit
 from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import Bound, lower_bound
 from accelsim.quant.model import QGraph
-from accelsim.timing.record import MEMORY_NAMES
+from accelsim.timing.record import MEMORY_NAMES, Reason
 from accelsim.validation.networks import Shape, build_network
 
 _DRAM, _READ = MEMORY_NAMES.index("dram"), 0
@@ -29,6 +30,8 @@ class Simulated:
     batch : int
         Frames handled at once.
     cycles : int
+    array_cycles : int
+        Those in which the matrix unit issues work.
     bound : Bound
     macs : int
         Multiply-accumulates of all frames.
@@ -41,6 +44,7 @@ class Simulated:
     chip: str
     batch: int
     cycles: int
+    array_cycles: int
     bound: Bound
     macs: int
     dram_read_bytes: int
@@ -53,7 +57,7 @@ class Simulated:
         return self.cycles / self.bound.cycles
 
     @property
-    def weight_stream_bytes(self) -> int:
+    def weight_bytes(self) -> int:
         """DRAM bytes read that are the model's: weights and parameters."""
         return self.dram_read_bytes - self.input_bytes
 
@@ -86,6 +90,7 @@ def simulate(graph: QGraph, chip: Chip, *, batch: int = 1) -> Simulated:
         chip=chip.name,
         batch=batch,
         cycles=counters.cycles,
+        array_cycles=int(counters.units[Unit.MATRIX, :, Reason.BUSY].sum()),
         bound=lower_bound(program),
         macs=int(counters.macs.sum()),
         dram_read_bytes=int(counters.bytes[:, _DRAM, _READ].sum()),
@@ -122,16 +127,27 @@ def one_after_the_other(runs: Sequence[Simulated]) -> Simulated:
     runs : sequence of Simulated
         At least one, all of one chip and one batch.
     """
-    first = runs[0]
+    total = runs[0]
+    for run in runs[1:]:
+        total = _combined(total, run, 1)
+    return total
+
+
+def repeated(run: Simulated, times: int) -> Simulated:
+    """A program run so often, one run after the other."""
+    return one_after_the_other([run] * times)
+
+
+def difference(longer: Simulated, shorter: Simulated) -> Simulated:
+    """What the further time steps of a longer run add to a shorter one of the same network."""
+    return _combined(longer, shorter, -1)
+
+
+def _combined(one: Simulated, other: Simulated, sign: int) -> Simulated:
+    counts = ("cycles", "array_cycles", "macs", "dram_read_bytes", "input_bytes")
+    bounds = ("mac_cycles", "dram_cycles", "path_cycles")
     return replace(
-        first,
-        cycles=sum(run.cycles for run in runs),
-        bound=Bound(
-            mac_cycles=sum(run.bound.mac_cycles for run in runs),
-            dram_cycles=sum(run.bound.dram_cycles for run in runs),
-            path_cycles=sum(run.bound.path_cycles for run in runs),
-        ),
-        macs=sum(run.macs for run in runs),
-        dram_read_bytes=sum(run.dram_read_bytes for run in runs),
-        input_bytes=sum(run.input_bytes for run in runs),
+        one,
+        **{name: getattr(one, name) + sign * getattr(other, name) for name in counts},
+        bound=Bound(**{name: getattr(one.bound, name) + sign * getattr(other.bound, name) for name in bounds}),
     )

@@ -61,7 +61,7 @@ def test_what_a_run_says(batch: int) -> None:
     assert run.macs == batch * 4 * shape.weights
     assert run.input_bytes == batch * 4 * 20
     program = compile_graph(build_network(shape), load_chip("tx5368"), batch=batch)
-    assert run.weight_stream_bytes == sum(region.bytes for region in program.regions if region.name == "image")
+    assert run.weight_bytes == sum(region.bytes for region in program.regions if region.name == "image")
     assert run.ratio == run.cycles / run.bound.cycles
     assert run.ratio >= 1
     assert run.time_us == run.cycles / 400
