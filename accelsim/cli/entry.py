@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         0; 2 for a mistake in the command or its files; 70 for a fault of the program; 130 when interrupted; 1 where
-        nobody reads the output any more.
+        nobody reads the output any more, and where `validate` finds a figure outside its band.
     """
     code = _run(arguments)
     _drop_what_cannot_be_written()
