@@ -28,6 +28,7 @@ TANH_INTEGER_BITS = 7
 """tanh tables exist for 0 to 6 integer bits of the argument."""
 SIGMOID_COMPLEMENT = TANH + TANH_INTEGER_BITS
 RELU = SIGMOID_COMPLEMENT + 1
+COMPLEMENT = RELU + 1
 GATE_INTEGER_BITS = 3
 """Gate pre-activations are Q3.12."""
 GATE_SCALE = 2.0**-12
@@ -169,10 +170,11 @@ def _tanh(v: Int, integer_bits: int) -> Int:
 
 @cache
 def activation_tables() -> NDArray[np.int16]:
-    """int16[10, 65536]: row `SIGMOID`, rows `TANH + k` for k = 0..6 integer bits, then `SIGMOID_COMPLEMENT` and `RELU`.
+    """int16[11, 65536]: `SIGMOID`, `TANH + k` for k = 0..6 integer bits, `SIGMOID_COMPLEMENT`, `RELU`, `COMPLEMENT`.
 
-    The index is the argument + 32768. The complement is 32767 minus the sigmoid, as the kernel's coupled input gate
-    has it, and the rectifier max(x, 0); both are tables so that the vector unit has one kind of function.
+    The index is the argument + 32768. The sigmoid's complement is 32767 minus the sigmoid, as the kernel's coupled
+    input gate has it, the rectifier max(x, 0), and the complement 32767 - x, saturated; they are tables so that the
+    vector unit has one kind of function.
 
     The argument of the sigmoid is Q3.12, that of tanh Q(k).(15-k); results are Q0.15. Neither is monotone, and
     TANH_0(-1) is +8: that is the kernel's real behaviour.
@@ -184,7 +186,7 @@ def activation_tables() -> NDArray[np.int16]:
     arguments = np.arange(INT16_MIN, INT16_MAX + 1, dtype=np.int64)
     sigmoid = _sigmoid(arguments)
     rows = [sigmoid, *(_tanh(arguments, bits) for bits in range(TANH_INTEGER_BITS))]
-    rows += [INT16_MAX - sigmoid, np.maximum(arguments, 0)]
+    rows += [INT16_MAX - sigmoid, np.maximum(arguments, 0), saturate(INT16_MAX - arguments, INT16_MIN, INT16_MAX)]
     tables = np.stack(rows).astype(np.int16)
     tables.setflags(write=False)
     return tables

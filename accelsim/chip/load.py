@@ -94,7 +94,7 @@ def describe_keys(chip: Chip) -> list[tuple[str, Any, str, str]]:
     """(key, value, meaning, provenance) of every key, in the file's order."""
     rows = []
     for key, field_text, value in _walk(chip, ""):
-        source = chip.provenance.get(key, "")
+        source = chip.provenance.get(key.partition("[")[0], "")
         parts = key.split(".")
         while not source and len(parts) > 1:
             parts.pop()
@@ -109,7 +109,12 @@ def _walk(section: BaseModel, prefix: str) -> Iterator[tuple[str, str, Any]]:
         if isinstance(value, BaseModel):
             yield from _walk(value, f"{prefix}{name}.")
         elif name != "provenance":
-            yield f"{prefix}{name}", field.description or "", value
+            items = list(value) if isinstance(value, tuple) else []
+            if items and isinstance(items[0], BaseModel):
+                for number, item in enumerate(items):
+                    yield from _walk(item, f"{prefix}{name}[{number}].")
+            else:
+                yield f"{prefix}{name}", field.description or "", items if isinstance(value, tuple) else value
 
 
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:

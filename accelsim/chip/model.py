@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -59,6 +59,15 @@ class Sequencer(Section):
     store_queue_depth: Positive = Field(description="Instructions waiting for the store DMA.")
     semaphores: Annotated[int, Field(ge=2, le=128)] = Field(description="Semaphores, number 0 (none) included.")
     semaphore_cycles: Positive = Field(1, description="Cycles from an instruction's completion until a waiter sees it.")
+    beats_ahead: Natural = Field(
+        0, description="Beats a unit's own sequencer writes ahead of their issue, one a cycle; 0 for a unit without."
+    )
+    beat_cycles: Natural = Field(0, description="From a beat's being written by such a sequencer until it can issue.")
+    instruction_cycles: Natural = Field(
+        0,
+        description="Cycles such a sequencer spends on an instruction or a row of a load before its first beat, "
+        "and on each instruction of another unit.",
+    )
 
 
 class Mac(Section):
@@ -68,13 +77,67 @@ class Mac(Section):
     columns: Annotated[int, Field(ge=1, le=4096)] = Field(description="Inputs summed in one cycle.")
     batch_columns: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Vectors that share one weight read.")
     latency_cycles: Positive = Field(description="From a tile's last beat until its sums are in the accumulators.")
+    accumulate_interval_cycles: Positive = Field(
+        1, description="Cycles until a row tile's sums can be added to again; so many row tiles take turns."
+    )
+    drain_cycles: Positive = Field(1, description="Cycles a finished row tile's sums occupy the way out of the array.")
+    input_memories: Positive = Field(
+        1, description="Parts of the columns with an input memory each; a load of a step has a row for each."
+    )
+
+    @model_validator(mode="after")
+    def _equal_parts(self) -> Mac:
+        if self.columns % self.input_memories:
+            raise _misfit("input_memories", self.input_memories, f"a divisor of the {self.columns} columns")
+        return self
+
+
+class VectorStage(Section):
+    """A stage of a vector unit whose stages each wait for their own operands."""
+
+    name: str = Field(description="What it is called.")
+    latency_cycles: Positive = Field(
+        description="From a beat until the next stage can take it; in the last stage, until its results are written."
+    )
+    operations: Annotated[tuple[Literal["add", "activation", "multiply"], ...], Field(strict=False)] = Field(
+        (), description="What it can do, in this order: add, activation, multiply."
+    )
 
 
 class Vector(Section):
     """The vector unit."""
 
     lanes: Annotated[int, Field(ge=1, le=4096)] = Field(description="Elements a cycle.")
-    latency_cycles: Positive = Field(description="From a beat until its results are written.")
+    latency_cycles: Natural = Field(
+        0, description="From a beat until its results are written, for a unit of one stage; 0 where `stages` say it."
+    )
+    stages: Annotated[tuple[VectorStage, ...], Field(strict=False)] = Field(
+        (), description="Stages in a row, each with its own waits; none for a unit that does all in one."
+    )
+    adds_sums: bool = Field(
+        True, description="Whether the adder takes sums from the accumulators, beside int16 values."
+    )
+    whole_row_tiles: bool = Field(False, description="Whether vectors are handed over in whole row tiles of the array.")
+    wake_cycles: Natural = Field(0, description="Further cycles until a semaphore counts for the vector unit's waits.")
+
+    @property
+    def pipeline(self) -> tuple[VectorStage, ...]:
+        """The stages; a unit without has one that does all a vector instruction can ask for."""
+        everything = ("add", "activation", "multiply", "add")
+        whole = VectorStage.model_construct(name="vector", latency_cycles=self.latency_cycles, operations=everything)
+        return self.stages or (whole,)
+
+    @property
+    def depth_cycles(self) -> int:
+        """From a beat in the first stage until its results are written, where nothing is waited for."""
+        return sum(stage.latency_cycles for stage in self.pipeline)
+
+    @model_validator(mode="after")
+    def _one_latency(self) -> Vector:
+        if bool(self.stages) == bool(self.latency_cycles):
+            found = f"{self.latency_cycles} and {len(self.stages)} stages"
+            raise _misfit("latency_cycles", found, "at least 1 without stages, or 0 with them")
+        return self
 
 
 class Chaining(Section):
@@ -84,6 +147,9 @@ class Chaining(Section):
         description="Whether matrix and vector instructions can take and give elements one by one (a DMA can, by rows)."
     )
     hop_cycles: Positive = Field(1, description="Cycles from an element's production until a chained consumer sees it.")
+    between_vectors: bool = Field(
+        True, description="Whether one vector instruction can take another's results so, or a product's alone."
+    )
 
 
 class Sram(Section):
@@ -94,6 +160,9 @@ class Sram(Section):
         description="Banks; consecutive words lie in consecutive banks."
     )
     word_bytes: Positive = Field(description="Width of a bank.")
+    conflict_free: bool = Field(
+        False, description="Whether every access has a port of its own, so that none waits for another's."
+    )
 
     @model_validator(mode="after")
     def _whole_words(self) -> Sram:
@@ -118,6 +187,11 @@ class Dma(Section):
 
     sram_bytes_per_cycle: Positive = Field(description="Bytes a DMA moves from or to an SRAM in a cycle.")
     latency_cycles: Positive = Field(description="From a DMA's SRAM beat until the data is there.")
+    loads_through_vector: bool = Field(
+        False,
+        description="Whether loads of activations are beats of the vector unit's last stage, in order with its "
+        "results, fed by a queue that the host keeps filled.",
+    )
 
 
 class Dram(Section):
@@ -146,6 +220,17 @@ class Dram(Section):
         return self
 
 
+class Schedule(Section):
+    """What the compiler is to do where more than one way works."""
+
+    weights_preloaded: bool = Field(
+        default=False, description="Weights and parameters are loaded once, before the cycles of a frame are counted."
+    )
+    input_steps_ahead: Natural = Field(
+        default=0, description="Steps of a sequence loaded ahead of their use; 0 for as many as the estimate asks for."
+    )
+
+
 class EnergyTable(Section):
     """Energy of each action; a profile multiplies counts by it."""
 
@@ -170,6 +255,7 @@ class Chip(Section):
     sram: Srams = Field(description="On-chip memories.")
     dma: Dma = Field(description="Load and store engines.")
     dram: Dram = Field(description="Memory outside.")
+    schedule: Schedule = Field(default_factory=Schedule, description="What the compiler is to do.")
     energy: EnergyTable = Field(default_factory=EnergyTable, description="Energy of each action.")
     provenance: dict[str, str] = Field(
         default_factory=dict, description="Where each figure comes from: a key, or TABLE.* for all of a table."

@@ -41,7 +41,7 @@ def compile_graph(graph: QGraph, chip: Chip, *, batch: int = 1) -> Program:
     """
     if not 1 <= batch <= MOST_FRAMES:
         raise InputError("--batch", "", f"found {batch}", f"1 to {MOST_FRAMES}")
-    plan = build_plan(graph, batch)
+    plan = build_plan(graph, batch, chip)
     products = [product for segment in plan.segments for stage in segment.stages for product in stage.products]
     blocks = plan_residency(products, chip)
     plan, slots = choose(plan, blocks, chip)

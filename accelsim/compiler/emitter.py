@@ -11,6 +11,7 @@ from typing import Any
 from accelsim.chip import Chip
 from accelsim.errors import CapacityError
 from accelsim.isa import Instruction, definition, make, opcodes
+from accelsim.isa.opcodes import Place
 
 Operand = tuple[int, int]
 """(address register, offset in bytes)."""
@@ -37,10 +38,13 @@ class Token:
     semaphore : int
     each : bool
         Element by element.
+    at : Place
+        Where a vector instruction waits for it.
     """
 
     semaphore: int
     each: bool = False
+    at: Place = Place.FIRST
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Emitter:
     _semaphores: int = 0
     _registers: dict[tuple[int, ...], int] = field(default_factory=dict)
     _guards: dict[tuple[int, int], int] = field(default_factory=dict)
+    _setup: int | None = None
 
     def semaphore(self) -> int:
         """A semaphore nobody else has."""
@@ -93,7 +98,7 @@ class Emitter:
             if number > _LASTING_REGISTERS:
                 raise CapacityError(self.chip.name, "address registers", number, _LASTING_REGISTERS, "registers")
             self._registers[content] = number
-            self._program.append((make("address", register=number, **_register_fields(content)), None))
+            self._define(make("address", register=number, **_register_fields(content)))
         return self._registers[content]
 
     def scratch(
@@ -130,17 +135,27 @@ class Emitter:
             if number >= opcodes.GUARD_REGISTERS:
                 raise CapacityError(self.chip.name, "guard registers", number, opcodes.GUARD_REGISTERS - 1, "registers")
             self._guards[low, high] = number
-            self._program.append((make("guard", register=number, level=0, low=low, high=high), None))
+            self._define(make("guard", register=number, level=0, low=low, high=high))
         return self._guards[low, high]
 
     def new_section(self) -> None:
         """Forget address and guard registers: the next loop defines its own."""
         self._registers.clear()
         self._guards.clear()
+        self._setup = None
+
+    def begin_frame(self) -> None:
+        """What is emitted from here on belongs to every frame; registers, guards and credits are still set up before.
+
+        To be called once, ahead of the first loop.
+        """
+        self.new_section()
+        self._program.append((make("frame"), None))
+        self._setup = len(self._program) - 1
 
     def credit(self, semaphore: int, amount: int) -> None:
         """Counts a semaphore has before the program's loops."""
-        self._program.append((make("signal", semaphore=semaphore, amount=amount), None))
+        self._define(make("signal", semaphore=semaphore, amount=amount))
 
     def operand(self, instruction: str, name: str, address: int) -> Operand:
         """A fixed address as an operand; beyond the reach of the offset, through a register for its neighbourhood."""
@@ -164,6 +179,8 @@ class Emitter:
             for slot, token in enumerate(tokens):
                 fields[f"{kind}{slot}"] = token.semaphore
                 fields[f"{kind}{slot}_each"] = int(token.each)
+                if token.at != Place.FIRST:
+                    fields[f"{kind}{slot}_at"] = int(token.at)
         self._here().append((make(name, **fields), layer))
 
     @contextmanager
@@ -182,6 +199,14 @@ class Emitter:
         layers: list[int | None] = []
         _flatten(self._program, instructions, layers)
         return instructions, layers
+
+    def _define(self, instruction: Instruction) -> None:
+        """What is set up once: ahead of open loops, and of `frame` while what it opened is not over."""
+        if self._setup is None:
+            self._program.append((instruction, None))
+        else:
+            self._program.insert(self._setup, (instruction, None))
+            self._setup += 1
 
     def _here(self) -> list[_Item]:
         return self._open[-1].body if self._open else self._program

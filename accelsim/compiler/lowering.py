@@ -47,14 +47,19 @@ class _Lowering:
 
     def run(self) -> Emitter:
         shared, emitter = self.shared, self.shared.emitter
+        preloaded = shared.chip.schedule.weights_preloaded
         for places in shared.places:
             for place in places:
                 self._load_constants(place)
-                if place.layer == 0:
+                if place.layer == 0 and not preloaded:
                     self._load_first_steps(place)
+        if preloaded:
+            emitter.begin_frame()
+            self._load_first_steps(shared.places[0][0])
         self._initial_state()
         for number, places in enumerate(shared.places):
-            emitter.new_section()
+            if number or not preloaded:
+                emitter.new_section()
             for place in places:
                 if place.layer and isinstance(place.stage.source, Sequence):
                     self._load_first_steps(place)
@@ -67,6 +72,9 @@ class _Lowering:
         with self.shared.emitter.loop(places[0].segment.waves):
             for place in places:
                 self.products.input_product(place)
+                for phase, step in enumerate(place.stage.cell.steps):
+                    if step.early:
+                        self.phases.step(place, phase)
                 if place.placed.input_slots:
                     self._load_next_step(place)
             for place in places:
@@ -74,7 +82,7 @@ class _Lowering:
                     self.products.recurrent_product(place)
             for phase in range(max(len(place.stage.cell.steps) for place in places)):
                 for place in places:
-                    if phase < len(place.stage.cell.steps):
+                    if phase < len(place.stage.cell.steps) and not place.stage.cell.steps[phase].early:
                         self._phase(place, phase)
             for place in places:
                 for number in range(len(place.stage.sinks)):
@@ -126,6 +134,8 @@ class _Lowering:
         for places in shared.places:
             for place in places:
                 emitter.credit(place.link.sums_free, 1)
+                if place.placed.input_slots > place.placed.input_ahead:
+                    emitter.credit(place.link.input_free, place.placed.input_slots - place.placed.input_ahead)
                 for semaphore, count in self.phases.credits(place):
                     emitter.credit(semaphore, count)
                 if place.stage.cell.is_recurrent:
@@ -141,7 +151,7 @@ class _Lowering:
                 place,
                 shared.placement.constants[id(stage), "state"],
                 source_type=Source.NONE,
-                length=stage.outputs,
+                length=stage.elements,
                 destination_type=Destination.INT16,
                 destination=shared.at("destination", address),
             )
@@ -150,7 +160,7 @@ class _Lowering:
             place,
             shared.placement.constants[id(stage), "hidden"],
             source_type=Source.NONE,
-            length=stage.outputs,
+            length=stage.elements,
             destination_type=Destination.INT8,
             destination=shared.at("destination", slot),
             signals=[Token(place.link.hidden)],
@@ -168,24 +178,33 @@ class _Lowering:
 
     def _load_first_steps(self, place: Place) -> None:
         """Fill the ring of a stage that reads a sequence, step by step as the stage will take them."""
-        emitter, placed, stage = self.shared.emitter, place.placed, place.stage
+        shared, emitter, placed, stage = self.shared, self.shared.emitter, place.placed, place.stage
         sequence = stage.source
         if not isinstance(sequence, Sequence):
             return
         for semaphore in self.written.get(sequence.name, []):
             # Given back at once: another stage may read the sequence too.
             token = [Token(semaphore)]
-            emitter.emit("sync", layer=place.layer, unit=Unit.LOAD, waits=token, signals=token)
+            unit = Unit.VECTOR if shared.chip.dma.loads_through_vector else Unit.LOAD
+            emitter.emit("sync", layer=place.layer, unit=unit, waits=token, signals=token)
         address, stride = self._step_address(place, sequence, sequence.first, stage.first)
+        if shared.chip.dma.loads_through_vector:
+            for number in range(placed.input_ahead):
+                self._stream_step(
+                    place,
+                    emitter.operand("load", "source", address + number * stride),
+                    emitter.operand("load", "destination", placed.input_ring + number * placed.input_pitch),
+                )
+            return
         fields: dict[str, Any] = {"layer": place.layer, "memory": Memory.ACTIVATIONS, "row_bytes": sequence.row_bytes}
         ready = Token(place.link.ready, each=True)
         ring = emitter.operand("load", "destination", placed.input_ring)
-        if stride > 0 or placed.input_slots == 1:
+        if stride > 0 or placed.input_ahead == 1:
             emitter.emit(
                 "load",
                 source=emitter.operand("load", "source", address),
                 destination=ring,
-                rows=placed.input_slots,
+                rows=placed.input_ahead,
                 source_pitch=sequence.row_bytes,
                 destination_pitch=placed.input_pitch,
                 signals=[ready],
@@ -194,29 +213,52 @@ class _Lowering:
             return
         source = emitter.scratch(0, address, strides=(stride,), layer=place.layer)
         destination = emitter.scratch(1, placed.input_ring, strides=(placed.input_pitch,), layer=place.layer)
-        with emitter.loop(placed.input_slots, layer=place.layer):
+        with emitter.loop(placed.input_ahead, layer=place.layer):
             emitter.emit("load", source=(source, 0), destination=(destination, 0), rows=1, signals=[ready], **fields)
 
     def _load_next_step(self, place: Place) -> None:
-        """Refill the slot whose step was just used; nothing is left to load where the ring holds all steps."""
+        """Fill the slot that is free or was just used; nothing is left to load where all steps were at first."""
         shared, placed, stage = self.shared, place.placed, place.stage
         sequence = stage.source
         if not isinstance(sequence, Sequence):
             return
-        ahead = placed.input_slots
+        ahead = placed.input_ahead
         address, stride = self._step_address(place, sequence, sequence.first, stage.first + ahead)
         begin = stage.first + stage.delay
+        source = self._moving(address - begin * stride, stride)
+        slot = shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, -ahead)
+        guard, waits = shared.guard(place, stage.first, stage.last - ahead), [Token(place.link.input_free)]
+        if shared.chip.dma.loads_through_vector:
+            self._stream_step(place, source, slot, guard=guard, waits=waits)
+            return
         shared.emitter.emit(
             "load",
             layer=place.layer,
-            guard=shared.guard(place, stage.first, stage.last - ahead),
+            guard=guard,
             memory=Memory.ACTIVATIONS,
-            source=self._moving(address - begin * stride, stride),
-            destination=shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, 0),
+            source=source,
+            destination=slot,
             row_bytes=sequence.row_bytes,
             rows=1,
-            waits=[Token(place.link.input_free)],
+            waits=waits,
             signals=[Token(place.link.ready)],
+        )
+
+    def _stream_step(self, place: Place, source: Operand, slot: Operand, **more: Any) -> None:
+        """Load a step through the vector unit: whole column tiles, a row for each of the array's input memories."""
+        row_bytes = place.placed.input_bytes // self.shared.chip.mac.input_memories
+        self.shared.emitter.emit(
+            "load",
+            layer=place.layer,
+            memory=Memory.ACTIVATIONS,
+            source=source,
+            destination=slot,
+            row_bytes=row_bytes,
+            rows=self.shared.chip.mac.input_memories,
+            source_pitch=row_bytes,
+            destination_pitch=row_bytes,
+            signals=[Token(place.link.ready)],
+            **more,
         )
 
     def _store(self, place: Place, number: int) -> None:

@@ -6,10 +6,11 @@ from accelsim.compiler.cells import INPUT, RESULT, Step, Sums
 from accelsim.compiler.emitter import Operand, Token
 from accelsim.compiler.shared import Place, Shared
 from accelsim.compiler.stages import Sink
-from accelsim.isa.opcodes import Addend, Destination, Requantize, Source, Unit
+from accelsim.isa import opcodes as isa
+from accelsim.isa.opcodes import Destination, Requantize, Source, Unit
 
-_SIGNALS = 3
-"""Signals an instruction can give."""
+_WAITS = _SIGNALS = 3
+"""Semaphores an instruction can wait for, and signals it can give."""
 
 
 class Phases:
@@ -23,7 +24,7 @@ class Phases:
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
         # Between the same two phases, producers and consumers of all stages take turns in the same order, and share.
-        self._between: dict[tuple[int, int], int] = {}
+        self._between: dict[tuple[int, int, int], int] = {}
         self._inner: dict[tuple[int, str], int] = {}
 
     def inner_ready(self, place: Place, buffer: str) -> int:
@@ -41,7 +42,12 @@ class Phases:
         signals = self._signals(place, number)
         late: list[tuple[int, int]] = []
         if step.name == RESULT:
-            waits += self._make_room(place)
+            room = self._make_room(place)
+            inline = _WAITS - len(waits)
+            waits += room[:inline]
+            if room[inline:]:
+                sync = [Token(token.semaphore) for token in room[inline:]]
+                shared.emitter.emit("sync", layer=place.layer, guard=shared.guard(place), unit=Unit.VECTOR, waits=sync)
             more, late = self._announce(place)
             if len(signals) + len(more) > _SIGNALS:
                 extra = _SIGNALS - len(signals)
@@ -54,7 +60,7 @@ class Phases:
             guard=shared.guard(place),
             waits=waits,
             signals=signals,
-            length=place.stage.outputs,
+            length=place.stage.elements,
             **self._fields(place, step),
         )
         for semaphore, guard in late:
@@ -78,12 +84,17 @@ class Phases:
             fields["source_type"] = Source.INT32
             fields["requantize"] = Requantize.REAL if step.real else Requantize.SCALAR
             fields["source"] = shared.at("source", self._sums(place, step.source))
-        else:
+        elif step.source is not None:
             fields["source_type"] = Source.INT16
             fields["source"] = shared.buffer(place, step.source, "source")
-        if step.addend is not None:
-            fields["addend_type"] = Addend.INT32
+        fields["addend_type"] = step.addend_type
+        if isinstance(step.addend, Sums):
             fields["addend"] = shared.at("addend", self._sums(place, step.addend))
+        elif step.addend is not None:
+            fields["addend"] = shared.buffer(place, step.addend, "addend")
+        if step.keep is not None:
+            fields["keep"] = 1
+            fields["kept"] = shared.buffer(place, step.keep, "kept")
         if step.factor is not None:
             fields["multiply"] = 1
             fields["factor"] = shared.buffer(place, step.factor, "factor")
@@ -113,7 +124,8 @@ class Phases:
             if shared.chained or first == number:
                 waits.append(Token(place.link.sums[product], shared.chained))
         names = [one.name for one in cell.steps]
-        waits += [Token(self._pair(names.index(name), number), shared.chained) for name in step.after]
+        waits += [Token(self._pair(place, names.index(name), number), shared.chained) for name in step.after]
+        waits += [Token(self._pair(place, names.index(name), number), at=at) for name, at in step.needs]
         return waits
 
     def _signals(self, place: Place, number: int) -> list[Token]:
@@ -121,23 +133,30 @@ class Phases:
         shared, cell = self.shared, place.stage.cell
         step = cell.steps[number]
         signals = [
-            Token(self._pair(number, later), shared.chained)
+            Token(self._pair(place, number, later), shared.chained)
             for later, one in enumerate(cell.steps)
             if step.name in one.after
         ]
+        signals += [
+            Token(self._pair(place, number, later))
+            for later, one in enumerate(cell.steps)
+            if step.name in dict(one.needs)
+        ]
         if any(product.reads == step.destination for product in cell.products):
             signals.append(Token(self.inner_ready(place, step.destination)))
+        of_input = cell.reading(INPUT)
         readers = [
-            place
-            for place, one in enumerate(cell.steps)
-            if any(isinstance(read, Sums) and read.product == INPUT for read in (one.source, one.addend))
+            number
+            for number, one in enumerate(cell.steps)
+            if any(isinstance(read, Sums) and read.product in of_input for read in (one.source, one.addend))
         ]
         if readers[-1] == number:
             signals.append(Token(place.link.sums_free))
         return signals
 
-    def _pair(self, producer: int, consumer: int) -> int:
-        key = producer, consumer
+    def _pair(self, place: Place, producer: int, consumer: int) -> int:
+        # Where stages of the vector unit wait side by side, an instruction may overtake one of another stage's turn.
+        key = place.layer if len(self.shared.chip.vector.pipeline) > 1 else -1, producer, consumer
         if key not in self._between:
             self._between[key] = self.shared.emitter.semaphore()
         return self._between[key]
@@ -174,7 +193,7 @@ class Phases:
         for sink, (_, free) in zip(stage.sinks, place.link.stored, strict=True):
             first, last = stage.handled(sink.first, sink.last)
             if (first, last) == (stage.first, stage.last):
-                waits.append(Token(free))
+                waits.append(Token(free, at=isa.Place.LAST))
             elif first + slots < stage.last:
                 guard = self.shared.guard(place, first + slots, min(last + slots, stage.last))
                 self.shared.emitter.emit("sync", layer=place.layer, guard=guard, unit=Unit.VECTOR, waits=[Token(free)])

@@ -108,6 +108,10 @@ class PlacedStage:
         The ring of its results.
     input_ring, input_slots, input_pitch : int
         Where steps of a sequence arrive; 0 slots for a stage fed by another.
+    input_ahead : int
+        Steps loaded before the first is used.
+    input_bytes : int
+        What is loaded of a step.
     buffers, blocks : dict
         By the names of the cell; a state has its old and new side `state_pitch` apart.
     parameters, parameters_dram, parameters_bytes : int
@@ -122,6 +126,8 @@ class PlacedStage:
     input_ring: int = 0
     input_slots: int = 0
     input_pitch: int = 0
+    input_ahead: int = 0
+    input_bytes: int = 0
     buffers: dict[str, int] = field(default_factory=dict)
     blocks: dict[str, int] = field(default_factory=dict)
     parameters: int = 0
@@ -204,7 +210,9 @@ def plan_residency(products: Sequential[Product], chip: Chip) -> list[int]:
     return blocks
 
 
-def place(plan: Plan, blocks: Sequential[int], input_slots: dict[int, int], input_bytes: int, chip: Chip) -> Placement:
+def place(
+    plan: Plan, blocks: Sequential[int], input_slots: dict[int, tuple[int, int]], input_bytes: int, chip: Chip
+) -> Placement:
     """Addresses for everything.
 
     Parameters
@@ -214,7 +222,7 @@ def place(plan: Plan, blocks: Sequential[int], input_slots: dict[int, int], inpu
     blocks : sequence of int
         From `plan_residency`, for all products in order.
     input_slots : dict
-        For each stage (by id) that reads a sequence: how many steps of it are held at once.
+        For each stage (by id) that reads a sequence: how many steps of it are held at once, and loaded at first.
     input_bytes : int
         Size of a frame's input.
     chip : Chip
@@ -229,7 +237,7 @@ def place(plan: Plan, blocks: Sequential[int], input_slots: dict[int, int], inpu
     accumulators, parameters = Memory("accumulators", srams.accumulators), Memory("parameters", srams.parameters)
     memories = (weights, activations, accumulators, parameters)
     all_stages = [stage for segment in plan.segments for stage in segment.stages]
-    pitch = max(align(stage.outputs, srams.activations.word_bytes) for stage in all_stages)
+    pitch = max(align(stage.elements, srams.activations.word_bytes) for stage in all_stages)
     state_pitch = _state_pitch(all_stages, srams.activations)
     image = bytearray()
     constants: dict[tuple[int, str], int] = {}
@@ -245,8 +253,9 @@ def place(plan: Plan, blocks: Sequential[int], input_slots: dict[int, int], inpu
             constants |= _place_parameters(placed, initial, parameters, image, chip)
             _place_values(placed, pitch, state_pitch, activations, accumulators)
             if isinstance(stage.source, Sequence):
-                placed.input_slots = input_slots[id(stage)]
-                placed.input_pitch = align(stage.source.row_bytes, srams.activations.word_bytes)
+                placed.input_slots, placed.input_ahead = input_slots[id(stage)]
+                placed.input_bytes = step_bytes(stage.source, chip)
+                placed.input_pitch = align(placed.input_bytes, srams.activations.word_bytes)
                 placed.input_ring = activations.take(
                     f"{stage.layer.name} input steps", placed.input_pitch * placed.input_slots
                 )
@@ -256,6 +265,13 @@ def place(plan: Plan, blocks: Sequential[int], input_slots: dict[int, int], inpu
     regions = [region for memory in memories for region in memory.regions]
     sequences, dram = _place_sequences(plan, len(image), input_bytes, chip)
     return Placement(segments, pitch, state_pitch, sequences, bytes(image), regions + dram, constants)
+
+
+def step_bytes(sequence: Sequence, chip: Chip) -> int:
+    """What is loaded of a step; through the vector unit whole column tiles, with the beginning of the next step."""
+    if not chip.dma.loads_through_vector:
+        return sequence.row_bytes
+    return sequence.batch * align(sequence.row_bytes // sequence.batch, chip.mac.columns)
 
 
 def _behind(segment: Segment, index: int) -> int:
@@ -277,6 +293,7 @@ def _place_sequences(plan: Plan, image_bytes: int, input_bytes: int, chip: Chip)
         default=0,
     )
     addresses = {plan.input.name: align(image_bytes, burst)}
+    input_bytes += _beyond(plan.input, chip)
     regions = [
         Region("image", "dram", 0, image_bytes),
         Region("input", "dram", addresses[plan.input.name], input_bytes),
@@ -284,11 +301,17 @@ def _place_sequences(plan: Plan, image_bytes: int, input_bytes: int, chip: Chip)
     top = max(addresses[plan.input.name] + input_bytes, lead)
     for name, sequence in [("output", plan.output), *((f"sequence {one.name}", one) for one in plan.between)]:
         addresses[sequence.name] = align(top, burst)
-        regions.append(Region(name, "dram", addresses[sequence.name], sequence.bytes))
-        top = addresses[sequence.name] + sequence.bytes
+        size = sequence.bytes + _beyond(sequence, chip)
+        regions.append(Region(name, "dram", addresses[sequence.name], size))
+        top = addresses[sequence.name] + size
     if top > chip.dram.capacity_bytes:
         raise CapacityError(chip.name, "dram.capacity_bytes", top, chip.dram.capacity_bytes, "bytes")
     return addresses, regions
+
+
+def _beyond(sequence: Sequence, chip: Chip) -> int:
+    """Bytes that a load of a sequence's last step reads behind it."""
+    return step_bytes(sequence, chip) - sequence.row_bytes
 
 
 def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: Chip) -> None:
@@ -353,14 +376,14 @@ def _initial_blocks(stages: Sequential[Stage]) -> dict[tuple[int, str], bytes]:
 
 def _state_pitch(stages: Sequential[Stage], sram: Sram) -> int:
     """Room for the largest state, such that its two sides start in different banks."""
-    units = max((stage.outputs for stage in stages if stage.cell.state), default=0)
+    units = max((stage.elements for stage in stages if stage.cell.state), default=0)
     pitch = max(align(2 * units, sram.word_bytes), sram.word_bytes)
     return pitch + sram.word_bytes if sram.banks > 1 and pitch // sram.word_bytes % sram.banks == 0 else pitch
 
 
 def _place_values(placed: PlacedStage, pitch: int, state_pitch: int, activations: Memory, accumulators: Memory) -> None:
     stage, cell = placed.stage, placed.stage.cell
-    name, size = stage.layer.name, 2 * stage.outputs
+    name, size = stage.layer.name, 2 * stage.elements
     placed.output = activations.take(f"{name} results", pitch * placed.slots)
     sides: tuple[int, ...] = ()
     if cell.state:

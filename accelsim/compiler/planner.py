@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from accelsim.compiler.cells import cell_of
+from accelsim.chip import Chip
+from accelsim.compiler.cell_choice import cell_of
 from accelsim.compiler.stages import Plan, Product, Segment, Sequence, Sink, Stage
 from accelsim.errors import InputError, InternalError
 from accelsim.quant.model import QConcat, QGraph, QLayer, QLinear, QRecurrent, QSelectStep
@@ -24,7 +25,7 @@ class _Use:
     column: int = 0
 
 
-def build_plan(graph: QGraph, batch: int) -> Plan:
+def build_plan(graph: QGraph, batch: int, chip: Chip) -> Plan:
     """The segments of a graph, without delays yet.
 
     Raises
@@ -32,13 +33,14 @@ def build_plan(graph: QGraph, batch: int) -> Plan:
     InputError
         A recurrent layer after a selected step, or a graph that computes nothing.
     """
-    return _Planner(graph, batch).plan()
+    return _Planner(graph, batch, chip).plan()
 
 
 class _Planner:
-    def __init__(self, graph: QGraph, batch: int) -> None:
+    def __init__(self, graph: QGraph, batch: int, chip: Chip) -> None:
         self.graph = graph
         self.batch = batch
+        self.chip = chip
         self.steps = graph.input.shape[0] if len(graph.input.shape) == 2 else 1
         # For each tensor: the tensor it is a step of (itself otherwise), and that step.
         self.meaning: dict[str, tuple[str, int | None]] = {
@@ -128,12 +130,14 @@ class _Planner:
         if name not in self.sequences:
             uses = self.uses[name]
             first, last = min(use.first for use in uses), max(use.last for use in uses)
-            self.sequences[name] = Sequence(name, self.steps, features * self.batch, first, last)
+            self.sequences[name] = Sequence(name, self.steps, features * self.batch, self.batch, first, last)
         return self.sequences[name]
 
     def _build(self, output: tuple[str, int, int]) -> Plan:
         graph = self.graph
-        whole_input = Sequence(graph.input.name, self.steps, graph.input.features * self.batch, 0, self.steps)
+        whole_input = Sequence(
+            graph.input.name, self.steps, graph.input.features * self.batch, self.batch, 0, self.steps
+        )
         self.sequences[graph.input.name] = whole_input
         self.level[graph.input.name] = 0
         # A stage's place: the segment, and its index there.
@@ -186,7 +190,7 @@ class _Planner:
             if isinstance(use.layer, QConcat):
                 joined = self._sequence(use.layer.y.name, use.layer.y.features)
                 sinks.append(Sink(joined, use.column, use.first, use.last))
-        cell = cell_of(layer, self.batch)
+        cell = cell_of(layer, self.batch, self.chip)
         products = tuple(Product(one.name, one.weights, one.bias) for one in cell.products)
         first, last = min(use.first for use in uses), max(use.last for use in uses)
         stage = Stage(layer, cell, products, backwards, self.steps, 0, 0, source, tuple(sinks), batch=self.batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accelsim.compiler.cells import HIDDEN, INPUT
 from accelsim.compiler.emitter import Operand, Token
 from accelsim.compiler.placement import PlacedProduct
 from accelsim.compiler.shared import Place, Shared
@@ -20,7 +21,7 @@ class Products:
         self.shared = shared
 
     def input_product(self, place: Place) -> None:
-        """The product with what feeds the stage."""
+        """The products with what feeds the stage; what holds for all is waited for and signalled once."""
         link, stage = place.link, place.stage
         waits = [Token(link.ready), Token(link.weights), Token(link.sums_free)]
         signals = [Token(link.weights)]
@@ -31,14 +32,22 @@ class Products:
             placed = place.placed
             source = self.shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, 0)
             signals.append(Token(link.input_free))
-        if link.sums[0]:
-            signals.append(Token(link.sums[0], each=self.shared.chained))
-        self._product(place, 0, source, waits, signals)
+        self._products(place, stage.cell.reading(INPUT), source, waits, signals)
 
     def recurrent_product(self, place: Place) -> None:
-        """The product with the stage's own last result."""
-        sums = Token(place.link.sums[1], each=self.shared.chained)
-        self._product(place, 1, self.shared.result(place, 1), [Token(place.link.hidden)], [sums])
+        """The products with the stage's own last result."""
+        waits = [Token(place.link.hidden)]
+        self._products(place, place.stage.cell.reading(HIDDEN), self.shared.result(place, 1), waits, [])
+
+    def _products(
+        self, place: Place, which: list[int], source: Operand, waits: list[Token], signals: list[Token]
+    ) -> None:
+        """Products with the same operand, in order: the first waits for it, the last tells that it is read."""
+        for number in which:
+            sums = place.link.sums[number]
+            own = [Token(sums, each=self.shared.chained)] if sums else []
+            before, behind = number == which[0], number == which[-1]
+            self._product(place, number, source, waits if before else [], [*(signals if behind else []), *own])
 
     def inner_product(self, place: Place, which: int, ready: int) -> None:
         """A product with one of the cell's own buffers, for which `ready` is signalled."""

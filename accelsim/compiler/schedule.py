@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from accelsim.chip import Chip
+from accelsim.compiler.cells import INPUT
 from accelsim.compiler.layout import align, whole_tiles
 from accelsim.compiler.stages import Plan, Segment, Sequence, Stage
 
 
-def choose(plan: Plan, blocks: Sequential[int], chip: Chip) -> tuple[Plan, dict[int, int]]:
+def choose(plan: Plan, blocks: Sequential[int], chip: Chip) -> tuple[Plan, dict[int, tuple[int, int]]]:
     """The plan with the delays of least estimated time, and how many steps of its sequence each stage holds.
 
     A large lag between stages lets the first ones run while the weights of the later ones still arrive; a small one
@@ -37,7 +38,7 @@ def choose(plan: Plan, blocks: Sequential[int], chip: Chip) -> tuple[Plan, dict[
     plan : Plan
         With delays.
     slots : dict
-        By id of the stages that read a sequence.
+        By id of the stages that read a sequence: steps held at once, and loaded at first.
     """
     costs = _Costs(chip, plan, blocks)
     segments: list[Segment] = []
@@ -83,7 +84,7 @@ def describe(plan: Plan) -> str:
 
 def _fits(segment: Segment, chip: Chip) -> bool:
     """Whether the rings of results leave at least half of the activations' memory free."""
-    pitch = max(align(stage.outputs, chip.sram.activations.word_bytes) for stage in segment.stages)
+    pitch = max(align(stage.elements, chip.sram.activations.word_bytes) for stage in segment.stages)
     slots = sum(
         2 if segment.reader(index) is None else segment.stages[segment.reader(index) or 0].delay - stage.delay + 1
         for index, stage in enumerate(segment.stages)
@@ -156,12 +157,14 @@ def _stage_cost(stage: Stage, blocks: Sequential[int], ready: float, chip: Chip)
         if block
     )
     hop = chip.chaining.hop_cycles if chip.chaining.enabled else chip.sequencer.semaphore_cycles
-    passes = max(1, len(stage.products) - 1)
-    chain = passes * (chip.mac.latency_cycles + hop) + stage.cell.hops * (chip.vector.latency_cycles + hop)
+    rounds = {product.reads for product in stage.cell.products} - {INPUT}
+    passes = max(1, len(rounds))
+    own = stage.cell.reading(INPUT)
+    chain = passes * (chip.mac.latency_cycles + hop) + stage.cell.hops * (chip.vector.depth_cycles + hop)
     return _StageCost(
-        recurrent=sum(beats[1:]) if stage.cell.is_recurrent else beats[0],
+        recurrent=sum(beats[len(own) :]) if stage.cell.is_recurrent else beats[0],
         products=sum(beats),
-        vector=len(stage.cell.steps) * -(-stage.outputs // chip.vector.lanes),
+        vector=len(stage.cell.steps) * -(-stage.elements // chip.vector.lanes),
         stream=streamed / load_rate(chip),
         chain=chain,
         ready=ready,
@@ -177,14 +180,22 @@ def _resident_bytes(stage: Stage, blocks: Sequential[int], chip: Chip) -> int:
     return weights + sum(4 * product.rows for product in stage.products)
 
 
-def _input_slots(stage: Stage, costs: _Costs, first_segment: bool, chip: Chip) -> int:
-    """Steps of a sequence on the chip: a latency's worth, and those used while weights still occupy the load queue."""
+def _input_slots(stage: Stage, costs: _Costs, first_segment: bool, chip: Chip) -> tuple[int, int]:
+    """Steps of a sequence on the chip, and loaded at first.
+
+    As many as the chip file says, and a slot to load the next into; or a latency's worth, and those used while weights
+    still occupy the load queue.
+    """
     sequence = stage.source
     if not isinstance(sequence, Sequence):
-        return 0
+        return 0, 0
+    if chip.schedule.input_steps_ahead:
+        ahead = min(chip.schedule.input_steps_ahead, stage.steps)
+        return ahead + 1, ahead
     shortest = wave_cycles([_stage_cost(stage, [0] * len(stage.products), 0.0, chip)])
-    loading = costs.loaded if first_segment else 0.0
+    loading = costs.loaded if first_segment and not chip.schedule.weights_preloaded else 0.0
     slots = int((loading + 2 * chip.dram.read_latency_cycles) / shortest) + 3
     pitch = align(sequence.row_bytes, chip.sram.activations.word_bytes)
     room = chip.sram.activations.capacity_bytes // 8 // pitch
-    return max(1, min(slots, room, stage.steps))
+    slots = max(1, min(slots, room, stage.steps))
+    return slots, slots

@@ -22,7 +22,7 @@ class Link:
     weights : int
         Its weights and parameters are there: one token, which each product takes and gives back.
     sums : list of int
-        The accumulators of each product are written, those of a recurrent cell's input product apart.
+        The accumulators of each product are written; 0 where no step takes them so.
     sums_free : int
         The accumulators of the input product are read.
     hidden : int
@@ -102,7 +102,10 @@ class Shared:
         return Link(
             ready=semaphore(),
             weights=semaphore(),
-            sums=[0 if cell.is_recurrent and number == 0 else semaphore() for number in range(len(cell.products))],
+            sums=[
+                semaphore() if any(step.takes_sums == number for step in cell.steps) else 0
+                for number in range(len(cell.products))
+            ],
             sums_free=semaphore(),
             hidden=semaphore() if cell.is_recurrent else 0,
             input_free=semaphore() if placed.input_slots else 0,

@@ -55,6 +55,8 @@ class Sequence:
         Length of the time axis.
     row_bytes : int
         Bytes of a step of all frames of a batch.
+    batch : int
+        Frames of a batch.
     first, last : int
         The steps (in time) that are there: first <= t < last.
     """
@@ -62,6 +64,7 @@ class Sequence:
     name: str
     steps: int
     row_bytes: int
+    batch: int
     first: int
     last: int
 
@@ -136,6 +139,11 @@ class Stage:
     def outputs(self) -> int:
         """Bytes it makes a step, of all frames of a batch."""
         return self.layer.y.features * self.batch
+
+    @property
+    def elements(self) -> int:
+        """Elements of its vector instructions: `outputs` and padding."""
+        return self.cell.units * self.batch
 
     @property
     def macs(self) -> int:

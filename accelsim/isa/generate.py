@@ -25,6 +25,7 @@ _ENUM_TEXT = {
     "addend": "What a vector instruction adds before its activation.",
     "activation": "Functions of the vector unit's table stage.",
     "destination": "Type of a vector instruction's result.",
+    "place": "Where in the vector unit a vector instruction takes a wait.",
 }
 
 

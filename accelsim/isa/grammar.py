@@ -25,7 +25,7 @@ BODY_LENGTH = "length"
 _NUMBER = re.compile(r"[+-]?(?:0x[0-9a-fA-F]{1,64}|[0-9]{1,64})")
 _ADDRESS = re.compile(r"\[(?:a(?P<register>[0-9]{1,9})(?:\+(?P<added>[0-9a-fA-Fx]+))?|(?P<alone>[0-9a-fA-Fx]+))\]")
 _PREFIX = {"register": "a", "guard": "g", "semaphore": "s"}
-_OPTIONAL_VALUES = ("none", "zero")
+_OPTIONAL_VALUES = ("none", "zero", "first")
 
 
 class TokenError(Exception):
@@ -141,7 +141,7 @@ class EnumSlot:
 
     @property
     def required(self) -> bool:
-        """Whether value 0 is more than nothing: only `none` and `zero` go without saying."""
+        """Whether value 0 is more than nothing: only `none`, `zero` and `first` go without saying."""
         return not any(self.values.get(name) == 0 for name in _OPTIONAL_VALUES)
 
     def show(self, form: Format, fields: Mapping[str, int]) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 ISA_NAME = "RNE"
-ISA_VERSION = 1
-WORD_BITS = 256
+ISA_VERSION = 2
+WORD_BITS = 288
 LOOP_LEVELS = 4
 ADDRESS_REGISTERS = 32
 GUARD_REGISTERS = 16
@@ -25,6 +25,7 @@ class Op(IntEnum):
     ADDRESS = 3
     GUARD = 4
     SIGNAL = 5
+    FRAME = 7
     SYNC = 6
     LOAD = 8
     STORE = 9
@@ -99,6 +100,7 @@ class Activation(IntEnum):
     TANH6 = 8
     SIGMOID_COMPLEMENT = 9
     RELU = 10
+    COMPLEMENT = 11
 
 
 class Destination(IntEnum):
@@ -106,6 +108,16 @@ class Destination(IntEnum):
 
     INT8 = 1
     INT16 = 2
+
+
+class Place(IntEnum):
+    """Where in the vector unit a vector instruction takes a wait."""
+
+    FIRST = 0
+    ADDEND = 1
+    FACTOR = 2
+    TERM = 3
+    LAST = 4
 
 
 # Columns of `codec.table`.
@@ -168,15 +180,21 @@ COL_SHIFT = 55
 COL_ACCUMULATE = 56
 COL_OUTPUT_REQUANTIZE = 57
 COL_DESTINATION_TYPE = 58
-COL_ADDEND_REGISTER = 59
-COL_ADDEND_OFFSET = 60
-COL_FACTOR_REGISTER = 61
-COL_FACTOR_OFFSET = 62
-COL_TERM_REGISTER = 63
-COL_TERM_OFFSET = 64
-COL_PARAMETERS_REGISTER = 65
-COL_PARAMETERS_OFFSET = 66
-COLUMNS = 67
+COL_WAIT0_AT = 59
+COL_WAIT1_AT = 60
+COL_WAIT2_AT = 61
+COL_KEEP = 62
+COL_ADDEND_REGISTER = 63
+COL_ADDEND_OFFSET = 64
+COL_FACTOR_REGISTER = 65
+COL_FACTOR_OFFSET = 66
+COL_TERM_REGISTER = 67
+COL_TERM_OFFSET = 68
+COL_KEPT_REGISTER = 69
+COL_KEPT_OFFSET = 70
+COL_PARAMETERS_REGISTER = 71
+COL_PARAMETERS_OFFSET = 72
+COLUMNS = 73
 
 # Byte offsets in a vector instruction's parameter block.
 PARAM_SOURCE_MULTIPLIER = 0

@@ -17,7 +17,7 @@ def toml_string(text: str) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """A string, bool, integer, float or a sequence of them.
+    """A string, bool, integer, float, a table of such on one line, or a sequence of them.
 
     Raises
     ------
@@ -33,6 +33,8 @@ def toml_value(value: Any) -> str:
     if isinstance(value, float):
         # repr is the shortest decimal that reads back as the same float64, so float32 values survive as well.
         return repr(float(value))
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, Sequence):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     raise TypeError(f"no TOML value: {value!r}")

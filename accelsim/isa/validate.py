@@ -14,6 +14,7 @@ from accelsim.isa.definition import DRAM, definition
 from accelsim.isa.hazard import accesses
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import HostTensor, Program, Region
+from accelsim.isa.stages import place_operations
 
 _CHAINED_UNITS = (Unit.MATRIX, Unit.VECTOR)
 """Those whose elements chaining is about; a DMA counts rows, on every chip."""
@@ -28,7 +29,8 @@ def check_program(program: Program, where: str | Path) -> None:
     where : str or Path
         Names it in messages.
 
-    Loops nest and end inside the program, which ends with its only halt; semaphores are within the chip's number;
+    Loops nest and end inside the program, which ends with its only halt and has one frame at most; the chip's vector
+    unit has the operations of each instruction in their order; semaphores are within the chip's number;
     matrix and vector instructions hand on element by element only where the chip has chaining; addresses without a
     register lie inside their memories; regions lie inside theirs and are disjoint; host tensors
     lie inside DRAM regions, apart from the image; layers' instruction ranges are disjoint.
@@ -96,9 +98,14 @@ def _control(instructions: Sequence[Instruction], where: str | Path) -> Iterator
     if halts != [len(instructions) - 1] or instructions[-1].fields["guard"]:
         yield InputError(where, "instructions", f"halt at {halts}", "one unguarded halt, at the end")
     ends: list[int] = []
+    frames = 0
     for index, instruction in enumerate(instructions):
         while ends and ends[-1] <= index:
             ends.pop()
+        if instruction.name == "frame":
+            frames += 1
+            if ends or frames > 1 or instruction.fields["guard"]:
+                yield InputError(where, f"instruction {index}", "frame", "one at most, unguarded, outside of loops")
         if instruction.name != "loop":
             continue
         end = index + 1 + instruction.fields["length"]
@@ -125,6 +132,9 @@ def _instruction(program: Program, index: int, instruction: Instruction, where: 
             if slot != field.name and instruction.fields[field.name] and instruction.fields[slot]:
                 found = f"{slot} is s{instruction.fields[slot]} for each element"
                 yield InputError(where, place, found, f"one count in all: chip {program.chip.name} has no chaining")
+    if instruction.name == "vector" and place_operations(instruction.fields, program.chip.vector.pipeline) is None:
+        found = f"the stages of chip {program.chip.name} can't do its operations in their order"
+        yield InputError(where, place, found, "operations that `vector.stages` has, in that order")
     offsets = {operand.name: instruction.fields[operand.offset.name] for operand in form.operands}
     registers = {operand.name: instruction.fields[operand.register.name] for operand in form.operands}
     for access in accesses(instruction, offsets, program.chip.mac.rows):

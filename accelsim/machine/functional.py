@@ -251,13 +251,16 @@ def _vector(
     size = row[isa.COL_DESTINATION_TYPE]
     if _misfit(status, sizes, _ACTIVATIONS, destination, size * length, size):
         return True
+    kept = values[row[isa.COL_KEPT_REGISTER]] + row[isa.COL_KEPT_OFFSET]
+    if row[isa.COL_KEEP] and _misfit(status, sizes, _ACTIVATIONS, kept, 2 * length, 2):
+        return True
     channels = 8 * length if row[isa.COL_REQUANTIZE] >= _CHANNEL else 0
     if _misfit(status, sizes, _PARAMETERS, parameters, isa.PARAM_BYTES + channels, 8):
         return True
     kernels.vector(
         act8, act16, acc32, par8, par16, par32, par_real, tables, length, kind, source, row[isa.COL_REQUANTIZE],
         addend_type, addend, row[isa.COL_ACTIVATION], multiply, factor, row[isa.COL_SHIFT], accumulate, term,
-        row[isa.COL_OUTPUT_REQUANTIZE], size, destination, parameters, 0,
+        row[isa.COL_KEEP], kept, row[isa.COL_OUTPUT_REQUANTIZE], size, destination, parameters, 0,
     )  # fmt: skip
     return False
 

@@ -79,8 +79,8 @@ def matmul(
 def vector(
     act8: Any, act16: Any, sums: Any, par8: Any, par16: Any, par32: Any, par_real: Any, tables: Any, length: int,
     source_type: int, source: int, requantize: int, addend_type: int, addend: int, activation: int, multiply: int,
-    factor: int, shift: int, accumulate: int, term: int, output_requantize: int, destination_type: int,
-    destination: int, parameters: int, offset: int,
+    factor: int, shift: int, accumulate: int, term: int, keep: int, kept: int, output_requantize: int,
+    destination_type: int, destination: int, parameters: int, offset: int,
 ) -> None:  # fmt: skip
     """A vector instruction's elements `offset` to `offset + length`; addresses are byte addresses of element 0.
 
@@ -89,7 +89,7 @@ def vector(
     act8, act16 : int8, int16 views of the activations' memory
     sums : int32 view of the accumulators
     par8, par16, par32, par_real : int8, int16, int32, float64 views of the parameters
-    tables : int16[8, 65536]
+    tables : int16[11, 65536]
     """
     m_source = int(par32[(parameters + isa.PARAM_SOURCE_MULTIPLIER) // 4])
     m_addend = int(par32[(parameters + isa.PARAM_ADDEND_MULTIPLIER) // 4])
@@ -129,6 +129,8 @@ def vector(
         if accumulate:
             value = _saturate(value, _LOW16, _HIGH16) + int(act16[term // 2 + index])
             value = _saturate(value, _LOW16, _HIGH16)
+        if keep:
+            act16[kept // 2 + index] = _saturate(value, _LOW16, _HIGH16)
         if output_requantize:
             value = multiply_by_quantized_multiplier(value, m_output, s_output)
         value = _saturate(value + zero, low, high)

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from accelsim.chip import Chip
 from accelsim.isa import Access, accesses
+from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
+from accelsim.isa.stages import place_operations
 from accelsim.machine.memory import DRAM, MemoryImage
 from accelsim.timing.record import MEMORY_NAMES
-from accelsim.timing.rules import bus_cycle
-from accelsim.timing.stream import Operation, walk
+from accelsim.timing.rules import bus_cycle, tile_groups
+from accelsim.timing.stream import Operation, executing_unit, walk
 
 _MEMORIES = {name: number for number, name in enumerate(MEMORY_NAMES)}
 
@@ -58,7 +60,10 @@ def lower_bound(program: Program) -> Bound:
 
     * a result can be read in the cycle after it is written, and is written a unit's latency after its beat;
     * a product issues a beat for each of its tiles, a vector instruction one for its lanes' worth, one a cycle;
-    * a transfer takes the DRAM's latency and its own bytes over the bandwidth.
+    * a transfer takes the DRAM's latency and its own bytes over the bandwidth; one through the vector unit, a beat for
+      as many bytes as there are lanes.
+
+    Where a program has a set-up part, the bounds are those of the frame after it.
 
     Parameters
     ----------
@@ -68,6 +73,8 @@ def lower_bound(program: Program) -> Bound:
     macs = 0
     for operation in walk(program.instructions, program.name):
         if operation is not None:
+            if operation.name == "frame":
+                flow, macs = _Dataflow(program), 0
             flow.follow(operation)
             if operation.name == "matmul":
                 vectors = operation.fields["extra_vectors"] + 1
@@ -94,13 +101,15 @@ class _Dataflow:
             return
         parts = accesses(operation.instruction, operation.addresses, self.chip.mac.rows)
         reads = [part for part in parts if not part.is_write]
-        (write,) = (part for part in parts if part.is_write)
+        writes = [part for part in parts if part.is_write]
         if operation.name == "matmul":
-            self._matmul(operation, reads, write)
+            self._matmul(operation, reads, writes[0])
         elif operation.name == "vector":
-            self._vector(operation, reads, write)
+            self._vector(operation, reads, writes)
+        elif executing_unit(operation, self.chip) == Unit.VECTOR:
+            self._streamed(writes[0])
         else:
-            self._transfer(operation, reads[0], write)
+            self._transfer(operation, reads[0], writes[0])
 
     def _range(self, access: Access, start: int, size: int) -> NDArray[np.int64]:
         first = access.address + start
@@ -113,9 +122,12 @@ class _Dataflow:
     def _matmul(self, operation: Operation, reads: list[Access], write: Access) -> None:
         fields, mac = operation.fields, self.chip.mac
         columns, vectors = fields["columns"], fields["extra_vectors"] + 1
-        tile_beats = -(-columns // mac.columns) * -(-vectors // mac.batch_columns)
-        issued = -1
-        for first in range(0, fields["rows"], mac.rows):
+        turns = -(-columns // mac.columns) * -(-vectors // mac.batch_columns)
+        groups = tile_groups(-(-fields["rows"] // mac.rows), mac.accumulate_interval_cycles)
+        # Beats from a tile's last back to that of the tile before it; a group's first has all but one turn in between.
+        apart = [1 if tile else (turns - 1) * tiles + 1 for tiles in groups for tile in range(tiles)]
+        issued = written = -1
+        for first, beats in zip(range(0, fields["rows"], mac.rows), apart, strict=True):
             size = min(mac.rows, fields["rows"] - first)
             ready = -1
             for access in reads:
@@ -129,16 +141,19 @@ class _Dataflow:
                     part = self._range(access, 4 * first * vectors, 4 * size * vectors)
                 ready = max(ready, int(part.max()))
             # The tile's last beat comes after everything it sums, and a beat a cycle after the tile before.
-            issued = max(issued + tile_beats, ready + 1)
-            self._put(write, 4 * first * vectors, 4 * size * vectors, issued + mac.latency_cycles)
+            issued = max(issued + beats, ready + 1)
+            written = max(issued + mac.latency_cycles, written + mac.drain_cycles)
+            self._put(write, 4 * first * vectors, 4 * size * vectors, written)
 
-    def _vector(self, operation: Operation, reads: list[Access], write: Access) -> None:
-        length, lanes = operation.fields["length"], self.chip.vector.lanes
-        width = write.row_bytes // length
-        issued = -1
+    def _vector(self, operation: Operation, reads: list[Access], writes: list[Access]) -> None:
+        length, lanes, pipeline = operation.fields["length"], self.chip.vector.lanes, self.chip.vector.pipeline
+        places = place_operations(operation.fields, pipeline) or {}
+        # From a beat in each stage until its result is written.
+        left = [sum(stage.latency_cycles for stage in pipeline[number:]) for number in range(len(pipeline))]
+        written = -1
         for first in range(0, length, lanes):
             size = min(lanes, length - first)
-            ready = -1
+            written += 1
             for access in reads:
                 if access.operand == "parameters" and access.address == operation.addresses["parameters"]:
                     # The parameter block, all of it read by the first beat.
@@ -146,9 +161,19 @@ class _Dataflow:
                 else:
                     each = access.row_bytes // length
                     part = self._range(access, each * first, each * size)
-                ready = max(ready, int(part.max()))
-            issued = max(issued + 1, ready + 1)
-            self._put(write, width * first, width * size, issued + self.chip.vector.latency_cycles)
+                written = max(written, int(part.max()) + 1 + left[places.get(access.operand, 0)])
+            written = max(written, first // lanes + left[0])
+            for write in writes:
+                width = write.row_bytes // length
+                self._put(write, width * first, width * size, written)
+
+    def _streamed(self, write: Access) -> None:
+        """A load through the vector unit's last stage; its data is there."""
+        vector = self.chip.vector
+        issued = -1
+        for row in range(write.count):
+            issued += -(-write.row_bytes // vector.lanes)
+            self._put(write, row * write.pitch, write.row_bytes, issued + vector.pipeline[-1].latency_cycles)
 
     def _transfer(self, operation: Operation, read: Access, write: Access) -> None:
         dram, rate = self.chip.dram, self.chip.dram.rate

@@ -139,11 +139,13 @@ class Accountant:
     Parameters
     ----------
     counters : Counters
+    begin : int
+        The cycle from which on is counted.
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, begin: int = 0) -> None:
         self.counters = counters
-        self._since = 0
+        self._begin = self._since = begin
         self._states: list[tuple[Reason, int]] = [(Reason.IDLE, -1)] * len(Unit)
         self._results: dict[int, int] = {}
         self._transfers: dict[int, int] = {}
@@ -167,10 +169,10 @@ class Accountant:
         self._add_up(now)
         del self._on_the_way(unit)[sequence]
 
-    def finish(self, cycles: int) -> None:
-        """The run has taken `cycles` cycles."""
-        self._add_up(cycles)
-        self.counters.cycles = cycles
+    def finish(self, end: int) -> None:
+        """The run has ended; `end` is the cycle after its last."""
+        self._add_up(end)
+        self.counters.cycles = end - self._begin
 
     def _on_the_way(self, unit: int) -> dict[int, int]:
         return self._results if unit in (Unit.MATRIX, Unit.VECTOR) else self._transfers

@@ -29,17 +29,20 @@ def bank_mask(first_word: int, words: int, banks: int) -> int:
     return (mask | (mask >> banks)) & ((1 << banks) - 1)
 
 
-def split_into_passes(accesses: Sequence[Access], banks: Sequence[int], word_bytes: Sequence[int]) -> tuple[Pass, ...]:
+def split_into_passes(
+    accesses: Sequence[Access], banks: Sequence[int], word_bytes: Sequence[int], conflict_free: Sequence[bool]
+) -> tuple[Pass, ...]:
     """The cycles a beat needs when nobody else wants its banks, and the banks of each.
 
     A bank serves one word a cycle. The accesses are placed in order; each is cut into runs of at most `banks` words,
     and a run goes into the first pass, not before its access's previous run, in which all its banks are still free.
-    All accesses of a pass are granted together or not at all.
+    All accesses of a pass are granted together or not at all. In a conflict-free memory an access takes its cycles,
+    but no bank.
 
     Parameters
     ----------
     accesses : sequence of (memory, first byte, bytes)
-    banks, word_bytes : one int a memory
+    banks, word_bytes, conflict_free : one a memory
 
     Returns
     -------
@@ -55,7 +58,7 @@ def split_into_passes(accesses: Sequence[Access], banks: Sequence[int], word_byt
         place = 0
         while left > 0:
             run = min(left, banks[memory])
-            mask = bank_mask(word, run, banks[memory])
+            mask = 0 if conflict_free[memory] else bank_mask(word, run, banks[memory])
             while place < len(passes) and passes[place][memory] & mask:
                 place += 1
             if place == len(passes):
@@ -63,7 +66,55 @@ def split_into_passes(accesses: Sequence[Access], banks: Sequence[int], word_byt
             passes[place][memory] |= mask
             word += run
             left -= run
+            # The next run of the access can't share this pass; with banks its mask says so.
+            place += int(conflict_free[memory])
     return tuple((one[0], one[1], one[2], one[3]) for one in passes)
+
+
+def tile_groups(tiles: int, interval: int) -> list[int]:
+    """Row tiles that take turns, group by group: `interval` of them while twice as many are left, then all the rest."""
+    groups = []
+    while tiles >= 2 * interval:
+        groups.append(interval)
+        tiles -= interval
+    return [*groups, tiles]
+
+
+def drained(issued: int, latency_cycles: int, last_out: int, drain_cycles: int) -> int:
+    """The cycle in which a row tile's sums are written: after the array's latency, and behind those before it.
+
+    Parameters
+    ----------
+    issued : int
+        Cycle of the tile's last beat.
+    latency_cycles, drain_cycles : int
+        Keys of the chip's `mac`.
+    last_out : int
+        The cycle in which the tile before it was written; far in the past for the first.
+    """
+    return max(issued + latency_cycles, last_out + drain_cycles)
+
+
+def beat_written(
+    sequencer_free: int, dispatched: int, foreign: int, instruction_cycles: int, oldest_issued: int
+) -> int:
+    """The cycle in which a unit's sequencer writes an instruction's (or row's) first beat; a later beat, one more each.
+
+    Parameters
+    ----------
+    sequencer_free : int
+        The cycle after its last written beat.
+    dispatched : int
+        The cycle in which it gets the instruction.
+    foreign : int
+        Instructions of other units since its last one, each of which it passes over.
+    instruction_cycles : int
+        What it spends on each.
+    oldest_issued : int
+        The cycle in which the beat was issued whose place this one takes; it is free a cycle later.
+    """
+    start = max(sequencer_free + foreign * instruction_cycles, dispatched) + instruction_cycles
+    return max(start, oldest_issued + 1)
 
 
 def is_free(used: Sequence[int], wanted: Pass) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from accelsim.chip import Chip
 from accelsim.errors import InputError
 from accelsim.isa import Instruction, definition
-from accelsim.isa.opcodes import LOOP_LEVELS
+from accelsim.isa.opcodes import LOOP_LEVELS, Memory, Unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +43,14 @@ class Operation:
     def name(self) -> str:
         """The instruction's name."""
         return self.instruction.name
+
+
+def executing_unit(operation: Operation, chip: Chip) -> Unit:
+    """The unit that executes an operation: loads of activations may be the vector unit's."""
+    streamed = chip.dma.loads_through_vector and operation.name == "load"
+    if streamed and operation.fields["memory"] == Memory.ACTIVATIONS:
+        return Unit.VECTOR
+    return Unit(operation.unit)
 
 
 @dataclass(slots=True)

@@ -232,7 +232,7 @@ def test_table_digest(row: int, digest: str) -> None:
 
 
 def test_every_table_of_the_kernels_has_a_digest() -> None:
-    derived = {fp.SIGMOID_COMPLEMENT, fp.RELU}
+    derived = {fp.SIGMOID_COMPLEMENT, fp.RELU, fp.COMPLEMENT}
     assert TABLE_DIGESTS.keys() | derived == set(range(len(fp.activation_tables())))
     assert len(TABLE_DIGESTS) == 1 + fp.TANH_INTEGER_BITS
 
@@ -241,6 +241,7 @@ def test_derived_tables() -> None:
     tables = fp.activation_tables().astype(int)
     np.testing.assert_array_equal(tables[fp.SIGMOID_COMPLEMENT] + tables[fp.SIGMOID], np.full(65536, 32767))
     assert tables[fp.RELU].tolist() == [max(x, 0) for x in range(-32768, 32768)]
+    assert tables[fp.COMPLEMENT].tolist() == [min(32767 - x, 32767) for x in range(-32768, 32768)]
 
 
 @pytest.mark.parametrize(("row", "argument", "value"), SAMPLES)

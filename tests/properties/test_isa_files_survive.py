@@ -18,6 +18,7 @@ from accelsim.isa import encode, make
 from accelsim.isa.asm_file import assemble_program, disassemble_program
 from accelsim.isa.directives import Directive
 from accelsim.isa.files import read_program, write_program
+from accelsim.isa.opcodes import ISA_VERSION
 from accelsim.isa.program import HostTensor, Program, Region
 
 
@@ -45,7 +46,7 @@ def written() -> Iterator[tuple[Program, bytes, bytes]]:
     """A program and its two files' bytes."""
     program = Program(
         name="p",
-        isa_version=1,
+        isa_version=ISA_VERSION,
         chip=load_chip("tx5368"),
         schedule="s",
         words=(encode(make("nop")), encode(make("halt"))),

@@ -73,7 +73,7 @@ def compiled(draw: st.DrawFn) -> Program:
         linear_first=draw(st.one_of(st.none(), st.integers(1, 12))),
         select=draw(st.one_of(st.none(), st.integers(0, steps - 1))),
     )
-    chip = draw(st.one_of(chips(), chips(weights_bytes=1 << 10)))
+    chip = draw(st.one_of(chips(in_stages=False), chips(weights_bytes=1 << 10, in_stages=False)))
     try:
         return compile_graph(graph, chip)
     except CapacityError:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from accelsim.chip import Chip
 from accelsim.isa import encode
 from accelsim.isa.assembler import assemble
+from accelsim.isa.opcodes import ISA_VERSION
 from accelsim.isa.program import HostTensor, Program, Region
 from accelsim.machine.reference import run_reference
 from tests.support.tiny import frame, tiny_chip
@@ -28,7 +29,7 @@ class Run:
         io = 1 << 16
         program = Program(
             name="form",
-            isa_version=1,
+            isa_version=ISA_VERSION,
             chip=self.chip,
             schedule="by hand",
             words=tuple(encode(word) for word in words),

@@ -1,4 +1,4 @@
-"""Random chips, valid and odd: small arrays, few banks, shallow queues, fractional buses, with and without chaining."""
+"""Random chips, valid and odd: small arrays, few banks, shallow queues, fractional buses, chained or not, in stages."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def chip_data(
 
 
 @st.composite
-def chips(draw: st.DrawFn, weights_bytes: int = 1 << 16) -> Chip:
-    """Any chip large enough for a small model."""
+def chips(draw: st.DrawFn, weights_bytes: int = 1 << 16, in_stages: bool = True) -> Chip:
+    """Any chip large enough for a small model; without `in_stages`, of the plain kind."""
 
     def sram(capacity: int) -> dict[str, int]:
         banks = draw(st.sampled_from([1, 2, 4, 16, 64]))
@@ -92,4 +92,51 @@ def chips(draw: st.DrawFn, weights_bytes: int = 1 << 16) -> Chip:
         burst_bytes=draw(st.sampled_from([8, 24, 32, 64])),
         outstanding_bursts=draw(st.integers(1, 8)),
     )
+    if in_stages and draw(st.booleans()):
+        data["mac"].update(
+            accumulate_interval_cycles=draw(st.integers(1, 6)),
+            drain_cycles=draw(st.integers(1, 5)),
+        )
+        data["schedule"] = {
+            "weights_preloaded": draw(st.booleans()),
+            "input_steps_ahead": draw(st.integers(0, 3)),
+        }
+    if in_stages and draw(st.booleans()):
+        _in_stages(draw, data)
     return check_chip(data, "test chip")
+
+
+def _in_stages(draw: st.DrawFn, data: dict[str, Any]) -> None:
+    """A vector unit whose stages wait for themselves, and what machines with such units have besides."""
+    operations = draw(
+        st.sampled_from(
+            [
+                [["add", "activation", "multiply", "add"]],
+                [["activation", "add", "multiply"], ["activation", "add", "multiply"]],
+                [[], ["add"], ["activation", "multiply"], ["add"], []],
+                [["multiply", "add"], ["activation"], ["multiply", "add"], []],
+            ]
+        )
+    )
+    latency = st.integers(1, 9)
+    stages = [
+        {"name": f"stage {number}", "latency_cycles": draw(latency), "operations": these}
+        for number, these in enumerate(operations)
+    ]
+    data["vector"].update(
+        latency_cycles=0,
+        stages=stages,
+        adds_sums=draw(st.booleans()),
+        whole_row_tiles=draw(st.booleans()),
+        wake_cycles=draw(st.integers(0, 3)),
+    )
+    data["sequencer"].update(
+        beats_ahead=draw(st.sampled_from([0, 1, 3, 100])),
+        beat_cycles=draw(st.integers(0, 5)),
+        instruction_cycles=draw(st.integers(0, 3)),
+    )
+    for name in ("activations", "accumulators"):
+        data["sram"][name]["conflict_free"] = draw(st.booleans())
+    data["dma"]["loads_through_vector"] = draw(st.booleans())
+    columns = data["mac"]["columns"]
+    data["mac"]["input_memories"] = draw(st.sampled_from([part for part in (1, 2, 5, 8) if columns % part == 0]))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from accelsim.chip import Chip
 from accelsim.isa import Instruction, accesses, encode, make
-from accelsim.isa.opcodes import Activation, Addend, Destination, Memory, Requantize, Source, Start
+from accelsim.isa.opcodes import ISA_VERSION, Activation, Addend, Destination, Memory, Requantize, Source, Start
 from accelsim.isa.program import HostTensor, Program, Region
 from tests.support.tiny import IO_BYTES, tiny_chip
 
@@ -75,7 +75,7 @@ def small_programs(draw: st.DrawFn) -> Program:
             code[index] = _with(code[index], {"wait0": 0})
     return Program(
         name="random",
-        isa_version=1,
+        isa_version=ISA_VERSION,
         chip=chip,
         schedule="random",
         words=tuple(encode(instruction) for instruction in [*code, make("halt")]),

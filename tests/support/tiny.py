@@ -22,7 +22,7 @@ from accelsim.chip import Chip
 from accelsim.chip.load import check_chip
 from accelsim.isa import encode
 from accelsim.isa.assembler import assemble
-from accelsim.isa.opcodes import Unit
+from accelsim.isa.opcodes import ISA_VERSION, Unit
 from accelsim.isa.program import HostTensor, LayerInfo, Program, Region
 from accelsim.machine.reference import ReferenceRun, run_reference
 
@@ -84,7 +84,7 @@ def tiny_program(code: str, layers: dict[str, list[tuple[int, int]]] | None = No
     """The program of instructions as text (`halt` is added)."""
     program = Program(
         name="golden",
-        isa_version=1,
+        isa_version=ISA_VERSION,
         chip=tiny_chip(**changes),
         schedule="by hand",
         words=tuple(encode(instruction) for instruction in assemble(code + "\nhalt")),

@@ -6,7 +6,7 @@ from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.timing.beats import BeatTable, bursts
 from accelsim.timing.rules import bus_cycle
-from accelsim.timing.stream import walk
+from accelsim.timing.stream import executing_unit, walk
 
 
 def upper_bound(program: Program) -> int:
@@ -17,20 +17,25 @@ def upper_bound(program: Program) -> int:
     waits for one of them; and none is spent twice.
     """
     chip, table = program.chip, BeatTable(program.chip)
-    signal = max(chip.chaining.hop_cycles, chip.sequencer.semaphore_cycles)
+    signal = max(chip.chaining.hop_cycles, chip.sequencer.semaphore_cycles) + chip.vector.wake_cycles
+    pipeline = max(chip.mac.latency_cycles, chip.vector.depth_cycles, chip.dma.latency_cycles)
+    ahead = chip.sequencer.beat_cycles + chip.sequencer.instruction_cycles
     cycles = 1  # halt
     for operation in walk(program.instructions, program.name):
         cycles += 1
         if operation is None:
             continue
-        cycles += chip.sequencer.dispatch_cycles + signal + 1  # its place in the queue is free a cycle after its start
-        if operation.name in ("load", "store"):
+        # Its place in the queue is free a cycle after its start; each unit's sequencer may pass over it.
+        cycles += chip.sequencer.dispatch_cycles + signal + 1 + 6 * chip.sequencer.instruction_cycles
+        if executing_unit(operation, chip) in (Unit.LOAD, Unit.STORE):
             latency = chip.dram.read_latency_cycles if operation.name == "load" else chip.dram.write_latency_cycles
             for burst in bursts(operation, table):
                 passes = sum(len(beat.passes) for beat in burst.beats)
                 moved = bus_cycle(burst.size * chip.dram.rate.denominator, chip.dram.rate.numerator) + 1
                 cycles += moved + latency + passes + chip.dma.latency_cycles + signal + 1
         elif operation.unit != Unit.SEQUENCER:
-            pipeline = max(chip.mac.latency_cycles, chip.vector.latency_cycles, chip.dma.latency_cycles)
-            cycles += sum(len(beat.passes) + pipeline + signal + 1 for beat in table.of(operation))
+            stages = len(chip.vector.pipeline) if operation.name == "vector" else 1
+            for stage in range(stages):
+                for beat in table.of(operation, stage):
+                    cycles += len(beat.passes) + pipeline + chip.mac.drain_cycles + signal + 1 + ahead
     return cycles

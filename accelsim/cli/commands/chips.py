@@ -117,6 +117,9 @@ def _section(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -
         if reference is not None:
             rows += _section(definitions[reference.rsplit("/", 1)[-1]], definitions, f"{prefix}{name}.")
             continue
+        if field["type"] == "array":
+            rows += _tables(field, definitions, f"{prefix}{name}")
+            continue
         default = _plain(field["default"]) if "default" in field else "required"
         if field["type"] == "object":
             default = "none"
@@ -129,6 +132,16 @@ def _section(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -
             }
         )
     return rows
+
+
+def _tables(field: dict[str, Any], definitions: dict[str, Any], key: str) -> list[dict[str, str]]:
+    """A list of tables, and the keys of each; or a list of words."""
+    items = field["items"]
+    row = {"key": key, "default": "none", "meaning": field.get("description", "")}
+    if "$ref" in items:
+        inner = _section(definitions[items["$ref"].rsplit("/", 1)[-1]], definitions, f"{key}[].")
+        return [row | {"type": "tables"}, *inner]
+    return [row | {"type": "list of " + ", ".join(items["enum"])}]
 
 
 def _type(field: dict[str, Any]) -> str:
@@ -149,4 +162,6 @@ def _plain(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value) or "none"
     return repr(value).replace("'", '"') if isinstance(value, str) else str(value)

@@ -16,7 +16,7 @@ Needs = Sequence[tuple[Tokens, int]]
 
 @dataclass(slots=True)
 class _Request:
-    rank: int
+    rank: tuple[int, int]
     needs: Needs
     banks: Pass | None
     answer: simpy.Event
@@ -34,7 +34,7 @@ class Arbiter:
         self.env = env
         self._requests: list[_Request] = []
 
-    def ask(self, unit: str, needs: Needs, banks: Pass | None) -> simpy.Event:
+    def ask(self, unit: str, needs: Needs, banks: Pass | None, stage: int = 0) -> simpy.Event:
         """An event that carries, in this cycle, whether the request is granted.
 
         Parameters
@@ -45,11 +45,13 @@ class Arbiter:
             Taken if granted.
         banks : Pass, optional
             Ports occupied for this cycle if granted.
+        stage : int
+            Of a unit's stages the later ones come first.
         """
         if not self._requests:
             call_at(self.env, self.env.now, DECIDE, self._decide)
         answer = self.env.event()
-        self._requests.append(_Request(PRIORITY.index(unit), needs, banks, answer))
+        self._requests.append(_Request((PRIORITY.index(unit), -stage), needs, banks, answer))
         return answer
 
     def _decide(self) -> None:

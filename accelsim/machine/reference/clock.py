@@ -7,6 +7,7 @@ Then units look and ask (`ASK`, SimPy's normal priority). Then the arbiter decid
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,7 @@ class Tokens:
         self.name = name
         self.count = count
         self._waiting: list[simpy.Event] = []
+        self._young: deque[tuple[int, int]] = deque()
 
     def give(self, amount: int, visible: int) -> None:
         """Add `amount` in the first phase of cycle `visible`, which must be a later one."""
@@ -60,8 +62,15 @@ class Tokens:
         self._waiting.append(event)
         return event
 
+    def count_since(self, cycles: int) -> int:
+        """How many have been there for at least `cycles` cycles."""
+        while self._young and self._young[0][0] + cycles <= self.env.now:
+            self._young.popleft()
+        return self.count - sum(amount for _, amount in self._young) if cycles else self.count
+
     def _add(self, amount: int) -> None:
         self.count += amount
+        self._young.append((int(self.env.now), amount))
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             event.succeed()

@@ -19,7 +19,7 @@ from accelsim.machine.reference.hazards import HazardChecker
 from accelsim.timing.beats import Beat, BeatTable
 from accelsim.timing.record import EVENT, Accountant, Counters, Reason
 from accelsim.timing.rules import reserve_bus, visible_after_completion, visible_after_hop
-from accelsim.timing.stream import Operation
+from accelsim.timing.stream import Operation, executing_unit
 
 Row = NDArray[np.void]
 
@@ -31,12 +31,15 @@ class Job:
     Parameters
     ----------
     operation : Operation
+    unit : Unit
+        The unit that executes it.
     layer : int
         -1 for none.
     event : EVENT record
     """
 
     operation: Operation
+    unit: Unit
     layer: int
     event: Row
 
@@ -48,12 +51,27 @@ class Job:
 
 
 class Queue:
-    """A unit's instruction queue: places and entries are tokens."""
+    """A unit's instruction queue: places and entries are tokens. Each stage of a unit has its own entries.
 
-    def __init__(self, env: simpy.Environment, name: str, depth: int) -> None:
+    Parameters
+    ----------
+    env : simpy.Environment
+    name : str
+    depth : int
+    stages : int
+    """
+
+    def __init__(self, env: simpy.Environment, name: str, depth: int, stages: int = 1) -> None:
         self.places = Tokens(env, f"a place in the {name} queue", depth)
-        self.filled = Tokens(env, "an instruction")
-        self.jobs: deque[Job] = deque()
+        self.filled = [Tokens(env, "an instruction") for _ in range(stages)]
+        self.jobs: list[deque[Job]] = [deque() for _ in range(stages)]
+
+    def put(self, job: Job, visible: int) -> None:
+        """Enter a job that the unit sees in cycle `visible`; a load in the vector unit's queue is its last stage's."""
+        first = len(self.jobs) - 1 if job.operation.name == "load" else 0
+        for jobs, filled in zip(self.jobs[first:], self.filled[first:], strict=True):
+            jobs.append(job)
+            filled.give(1, visible)
 
 
 class Context:
@@ -78,17 +96,20 @@ class Context:
         self.queues = {
             Unit.LOAD: Queue(self.env, "load", depth.load_queue_depth),
             Unit.MATRIX: Queue(self.env, "matrix", depth.matrix_queue_depth),
-            Unit.VECTOR: Queue(self.env, "vector", depth.vector_queue_depth),
+            Unit.VECTOR: Queue(self.env, "vector", depth.vector_queue_depth, len(self.chip.vector.pipeline)),
             Unit.STORE: Queue(self.env, "store", depth.store_queue_depth),
         }
         self.counters = Counters(len(program.layers))
         self.accountant = Accountant(self.counters)
         self.events: list[Row] | None = [] if keep_events else None
-        self.waiting: dict[Unit, str] = {}
+        self.waiting: dict[tuple[Unit, int], str] = {}
         self.pending = 0
         self.last_done = 0
         self.halted = False
         self.fault: InputError | None = None
+        self.frame_start = 0
+        self._last_seen = 0
+        self._emptied: simpy.Event | None = None
         self._bus_free = 0
         self._rate = self.chip.dram.rate
 
@@ -100,10 +121,29 @@ class Context:
     def job(self, operation: Operation) -> Job:
         """Books for a newly dispatched operation."""
         layer = self.program.layer_indices[operation.index]
+        unit = executing_unit(operation, self.chip)
         event = np.zeros((), dtype=EVENT)
-        event["unit"], event["index"], event["layer"] = operation.unit, operation.index, layer
+        event["unit"], event["index"], event["layer"] = unit, operation.index, layer
         event["dispatched"] = self.now
-        return Job(operation, layer, event)
+        self.counters.operations[unit] += 1
+        return Job(operation, unit, layer, event)
+
+    def begin_frame(self) -> None:
+        """Everything is idle: count anew from the next cycle on."""
+        self.frame_start = self.now + 1
+        self.counters = Counters(len(self.program.layers))
+        self.accountant = Accountant(self.counters, self.frame_start)
+        if self.events is not None:
+            self.events.clear()
+
+    def emptied(self) -> simpy.Event:
+        """An event that comes when nothing is pending any more."""
+        self._emptied = self.env.event()
+        return self._emptied
+
+    def idle_from(self) -> int:
+        """The first cycle in which nothing is under way any more, if nothing is pending."""
+        return self._last_seen
 
     def state(self, unit: Unit, reason: Reason, job: Job | None = None) -> None:
         """Book the unit's state from this cycle on."""
@@ -133,6 +173,13 @@ class Context:
 
         call_at(self.env, written + 1, UPDATE, write)
 
+    def stream_in(self, job: Job, address: int, size: int) -> None:
+        """Book bytes that the host's queue hands to the vector unit; they pass no bus."""
+        self.counters.bytes[job.layer, DRAM, 0] += size
+        self.counters.transfer(self.now - self.frame_start, size, is_write=False)
+        if self.checker:
+            self.checker.read(job.operation, DRAM, address, size, self.now)
+
     def give_elements(self, job: Job, count: int, produced: int) -> None:
         """Signal elements whose result is written in cycle `produced`, to those who take them one by one."""
         if count:
@@ -147,13 +194,20 @@ class Context:
             self.semaphores[number].give(1, visible)
         job.event["done"] = done
         self.last_done = max(self.last_done, done)
-        unit, sequence = job.operation.unit, job.operation.sequence
+        self._last_seen = max(self._last_seen, visible, visible_after_hop(done, self.chip.chaining.hop_cycles))
+        unit, sequence = job.unit, job.operation.sequence
         self.accountant.issued(self.now, unit, sequence, job.layer)
 
         def close() -> None:
             self.pending -= 1
+            for name in ("dispatched", "started", "issued", "done"):
+                job.event[name] -= self.frame_start
             if self.events is not None:
                 self.events.append(job.event)
+            emptied = self._emptied
+            if not self.pending and emptied:
+                self._emptied = None
+                emptied.succeed()
 
         def seen() -> None:
             # The run is over with the last result; nobody is left to see it.
@@ -167,5 +221,6 @@ class Context:
         """Reserve the DRAM bus from this cycle on; the bus time at which it is free again."""
         self._bus_free = reserve_bus(self._bus_free, self.now, size, self._rate.numerator, self._rate.denominator)
         self.counters.bytes[layer, DRAM, int(is_write)] += size
-        self.counters.transfer(-(-self._bus_free // self._rate.numerator) - 1, size, is_write)
+        cycle = -(-self._bus_free // self._rate.numerator) - 1
+        self.counters.transfer(cycle - self.frame_start, size, is_write)
         return self._bus_free

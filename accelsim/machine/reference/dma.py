@@ -50,10 +50,10 @@ class _Dma:
             if lacking:
                 reason = Reason.DRAM if lacking[0][0] is self.buffers else Reason.SEMAPHORE
                 self._waits(reason, job)
-                context.waiting[self.unit] = f"instruction {job.operation.index} waits for {lacking[0][0].name}"
+                context.waiting[self.unit, 0] = f"instruction {job.operation.index} waits for {lacking[0][0].name}"
                 yield lacking[0][0].changed()
             else:
-                context.waiting.pop(self.unit, None)
+                context.waiting.pop((self.unit, 0), None)
                 granted = yield context.arbiter.ask(self.unit.name.lower(), needs, banks)
                 if granted:
                     self._waits(Reason.IDLE, None)
@@ -119,14 +119,14 @@ class LoadDma(_Dma):
         context, queue = self.context, self.context.queues[self.unit]
         while True:
             self._waits(Reason.IDLE, None)
-            while not queue.filled.count:
-                yield queue.filled.changed()
-            queue.filled.take(1)
-            job = queue.jobs[0]
+            while not queue.filled[0].count:
+                yield queue.filled[0].changed()
+            queue.filled[0].take(1)
+            job = queue.jobs[0][0]
             for number, burst in enumerate(bursts(job.operation, context.beats)):
                 yield from self._await(job, self._needs(job, burst, number == 0), None)
                 if number == 0:
-                    queue.jobs.popleft()
+                    queue.jobs[0].popleft()
                     queue.places.give(1, context.now + 1)
                     job.event["started"] = context.now
                 self._request(job, burst)
@@ -209,10 +209,10 @@ class StoreDma(_Dma):
         context, queue = self.context, self.context.queues[self.unit]
         while True:
             self._waits(Reason.IDLE, None)
-            while not queue.filled.count:
-                yield queue.filled.changed()
-            queue.filled.take(1)
-            job = queue.jobs[0]
+            while not queue.filled[0].count:
+                yield queue.filled[0].changed()
+            queue.filled[0].take(1)
+            job = queue.jobs[0][0]
             for number, burst in enumerate(bursts(job.operation, context.beats)):
                 yield from self._read(job, burst, number == 0)
 
@@ -227,7 +227,7 @@ class StoreDma(_Dma):
                 needs = []
                 if first:
                     first = False
-                    queue.jobs.popleft()
+                    queue.jobs[0].popleft()
                     queue.places.give(1, context.now + 1)
                     job.event["started"] = context.now
                 self._issues(Reason.BUSY, job)

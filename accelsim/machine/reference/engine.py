@@ -13,7 +13,8 @@ from accelsim.errors import DeadlockError, HazardError, InputError
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.machine.memory import MemoryImage, check_frames, check_tensors
-from accelsim.machine.reference.compute import ComputeUnit
+from accelsim.machine.reference.clock import Tokens
+from accelsim.machine.reference.compute import ComputeStage, Stage
 from accelsim.machine.reference.context import Context
 from accelsim.machine.reference.dma import LoadDma, StoreDma
 from accelsim.machine.reference.hazards import HazardChecker
@@ -93,7 +94,7 @@ def run_reference(
     if context.fault:
         raise context.fault
     if context.pending or not context.halted:
-        waiting = [f"{unit.name.lower()}: {text}" for unit, text in sorted(context.waiting.items())]
+        waiting = [f"{unit.name.lower()}: {text}" for (unit, _), text in sorted(context.waiting.items())]
         raise DeadlockError(program.name, context.last_done, waiting or ["nothing is dispatched"])
     context.accountant.finish(context.last_done + 1)
     if checker and checker.count:
@@ -119,14 +120,26 @@ def _run_in_sight(env: simpy.Environment, progress: Callable[[int], None]) -> No
 def _start(context: Context) -> None:
     chip = context.chip
     load, store = LoadDma(context), StoreDma(context)
-    matrix = ComputeUnit(context, Unit.MATRIX, chip.mac.latency_cycles, MatrixDatapath(context))
-    vector = ComputeUnit(context, Unit.VECTOR, chip.vector.latency_cycles, VectorDatapath(context))
+    mac = Stage(Unit.MATRIX, 0, chip.mac.latency_cycles, chip.mac.drain_cycles)
     for process in (
-        matrix.process(),
-        vector.process(),
+        ComputeStage(context, mac, MatrixDatapath(context)).process(),
+        *(stage.process() for stage in _vector_stages(context)),
         store.process(),
         load.requests(),
         load.landings(),
         sequencer(context),
     ):
         context.env.process(process)
+
+
+def _vector_stages(context: Context) -> list[ComputeStage]:
+    vector, datapath = context.chip.vector, VectorDatapath(context)
+    between = [Tokens(context.env, "the stage before") for _ in vector.pipeline[1:]]
+    stages = []
+    for number, (stage, before, after) in enumerate(
+        zip(vector.pipeline, [None, *between], [*between, None], strict=True)
+    ):
+        last = after is None
+        form = Stage(Unit.VECTOR, number, stage.latency_cycles, wake_cycles=vector.wake_cycles, is_last=last)
+        stages.append(ComputeStage(context, form, datapath, before, after))
+    return stages

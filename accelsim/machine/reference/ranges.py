@@ -13,7 +13,7 @@ from accelsim.isa.program import Program
 from accelsim.timing.record import MEMORY_NAMES
 from accelsim.timing.stream import Operation
 
-_FIXED = {"accumulators": 4, "bias": 4, "factor": 2, "term": 2, "parameters": 8}
+_FIXED = {"accumulators": 4, "bias": 4, "factor": 2, "term": 2, "kept": 2, "parameters": 8}
 _BY_TYPE = {
     "source": ("source_type", {int(Source.INT16): 2, int(Source.INT32): 4}),
     "addend": ("addend_type", {int(Addend.INT16): 2, int(Addend.INT32): 4}),

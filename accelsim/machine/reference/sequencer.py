@@ -10,7 +10,7 @@ from accelsim.isa.opcodes import Unit
 from accelsim.machine.reference.context import Context
 from accelsim.machine.reference.ranges import check_ranges
 from accelsim.timing.record import Reason
-from accelsim.timing.stream import walk
+from accelsim.timing.stream import executing_unit, walk
 
 
 def sequencer(context: Context) -> Generator[Any, Any, None]:
@@ -29,24 +29,25 @@ def _instructions(context: Context) -> Generator[Any, Any, None]:
         context.state(me, Reason.BUSY)
         if operation is not None:
             check_ranges(operation, context.program, context.memory.sizes)
-            context.counters.operations[operation.unit] += 1
             if context.checker:
                 context.checker.dispatched(operation)
-            if operation.unit == me:
+            if operation.name == "frame":
+                yield from _frame(context)
+            elif operation.unit == me:
+                context.counters.operations[me] += 1
                 amount = operation.fields["amount"]
                 context.semaphores[operation.fields["semaphore"]].give(amount, context.now + timing.semaphore_cycles)
             else:
-                queue = context.queues[Unit(operation.unit)]
+                queue = context.queues[executing_unit(operation, context.chip)]
                 while not queue.places.count:
                     context.state(me, Reason.QUEUE)
-                    context.waiting[me] = f"instruction {operation.index} waits for {queue.places.name}"
+                    context.waiting[me, 0] = f"instruction {operation.index} waits for {queue.places.name}"
                     yield queue.places.changed()
                 context.state(me, Reason.BUSY)
                 queue.places.take(1)
-                queue.jobs.append(context.job(operation))
-                queue.filled.give(1, context.now + timing.dispatch_cycles)
+                queue.put(context.job(operation), context.now + timing.dispatch_cycles)
                 context.pending += 1
-        context.waiting.pop(me, None)
+        context.waiting.pop((me, 0), None)
         yield env.timeout(1)
     # `halt` takes its cycle like any other.
     context.state(me, Reason.BUSY)
@@ -54,3 +55,12 @@ def _instructions(context: Context) -> Generator[Any, Any, None]:
     yield env.timeout(1)
     context.state(me, Reason.IDLE)
     context.halted = True
+
+
+def _frame(context: Context) -> Generator[Any, Any, None]:
+    """Wait until nothing is under way, and count from the next cycle on."""
+    while context.pending or context.now < context.idle_from():
+        context.state(Unit.SEQUENCER, Reason.QUEUE)
+        context.waiting[Unit.SEQUENCER, 0] = "`frame` waits for the units"
+        yield context.env.timeout(1) if not context.pending else context.emptied()
+    context.begin_frame()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from accelsim import fixedpoint
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import Activation, Addend, Destination, Memory, Requantize, Source, Start
+from accelsim.isa.stages import place_operations
+from accelsim.machine.memory import DRAM
 from accelsim.machine.reference.context import Context, Job
 from accelsim.timing.beats import Beat
 
@@ -27,20 +30,20 @@ class _Datapath:
 
 
 class MatrixDatapath(_Datapath):
-    """int8 products summed in int32, one row tile in the array at a time."""
+    """int8 products summed in int32, the row tiles of a group in the array at a time."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._sums: Wide = np.zeros(0, dtype=np.int64)
+        self._tiles: dict[int, Wide] = {}
 
-    def compute(self, job: Job, beat: Beat, written: int) -> None:
+    def compute(self, job: Job, beat: Beat, written: int, _stage: int) -> None:
         """Add a beat's products to the row tile's sums; with its last inputs, have them written."""
         fields, at = job.operation.fields, job.operation.addresses
-        if job.operation.name != "matmul":
+        if job.operation.name != "matmul" or not beat.size:
             return
         height, vectors = self.context.chip.mac.rows, fields["extra_vectors"] + 1
         if beat.column == 0:
-            self._sums = self._start(fields["start"], at, beat, vectors)
+            self._tiles[beat.first] = self._start(fields["start"], at, beat, vectors)
         weights = self._read(
             Memory.WEIGHTS,
             at["weights"] + beat.first * fields["columns"] + beat.column * height,
@@ -50,10 +53,11 @@ class MatrixDatapath(_Datapath):
         start = at["input"] + beat.column * vectors
         inputs = self._read(Memory.ACTIVATIONS, start, beat.columns * vectors, "int8").reshape(beat.columns, vectors)
         own = slice(beat.vector, beat.vector + beat.vectors)
-        self._sums = self._sums + (weights.T @ inputs[:, own])[: beat.size]
+        sums = self._tiles[beat.first] = self._tiles[beat.first] + (weights.T @ inputs[:, own])[: beat.size]
         self.context.counters.macs[job.layer] += beat.size * beat.columns * beat.vectors
         if beat.writes:
-            values = fixedpoint.wrap32(self._sums).astype(np.int32)
+            del self._tiles[beat.first]
+            values = fixedpoint.wrap32(sums).astype(np.int32)
             if beat.vectors == vectors:
                 row = at["accumulators"] + 4 * beat.first * vectors
                 self.context.store(job, Memory.ACCUMULATORS, row, values.reshape(-1).view(np.int8), written)
@@ -75,23 +79,54 @@ class MatrixDatapath(_Datapath):
 
 
 class VectorDatapath(_Datapath):
-    """The vector unit's stages on one beat's elements."""
+    """The vector unit's operations on one beat's elements, in the stages in which they happen."""
 
-    def compute(self, job: Job, beat: Beat, written: int) -> None:
-        """Take a beat's elements through all stages, and have the result written."""
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._stages = context.chip.vector.pipeline
+        # What each stage has handed to the next, in order.
+        self._between: list[deque[Wide]] = [deque() for _ in self._stages]
+
+    def compute(self, job: Job, beat: Beat, written: int, stage: int) -> None:
+        """Take a beat's elements through a stage; in the last, have the result written."""
+        if job.operation.name == "load":
+            self._land(job, beat, written)
         if job.operation.name != "vector":
             return
         fields, at = job.operation.fields, job.operation.addresses
+        places = place_operations(fields, self._stages) or {}
+        first, count = beat.first, beat.size
+        value = self._between[stage].popleft() if stage else self._source(job, beat)
+        if places.get("addend") == stage:
+            value = value + self._addend(job, beat)
+        if stage == places.get("addend", 0):
+            value = _to_int16(value)
+        if places.get("activation") == stage:
+            table = fixedpoint.activation_tables()[fields["activation"] - Activation.SIGMOID]
+            value = table[value + 32768].astype(np.int64)
+        if places.get("factor") == stage:
+            product = value * self._read(Memory.ACTIVATIONS, at["factor"] + 2 * first, count, "<i2")
+            value = fixedpoint.rounding_divide_by_pot(product, fields["shift"])
+        if places.get("term") == stage:
+            value = _to_int16(value) + self._read(Memory.ACTIVATIONS, at["term"] + 2 * first, count, "<i2")
+            value = _to_int16(value)
+        if stage == places["result"]:
+            self._result(job, beat, value, written)
+        else:
+            self._between[stage + 1].append(value)
+
+    def _land(self, job: Job, beat: Beat, written: int) -> None:
+        """A beat of a load: the host's queue has the data."""
+        context, fields = self.context, job.operation.fields
+        for memory, address, size in beat.writes:
+            source = job.operation.addresses["source"] + beat.vector * fields["source_pitch"] + beat.first
+            context.stream_in(job, source, size)
+            context.store(job, memory, address, context.memory.bytes[DRAM][source : source + size].copy(), written)
+
+    def _source(self, job: Job, beat: Beat) -> Wide:
+        fields, at = job.operation.fields, job.operation.addresses
         first, count = beat.first, beat.size
         self.context.counters.elements[job.layer] += count
-        block = self.context.memory.bytes[Memory.PARAMETERS][at["parameters"] :][: opcodes.PARAM_BYTES]
-
-        def factor(multiplier: int, shift: int) -> tuple[int, int]:
-            return int(block[multiplier : multiplier + 4].view("<i4")[0]), int(block[shift])
-
-        def half(offset: int) -> int:
-            return int(block[offset : offset + 2].view("<i2")[0])
-
         value = np.zeros(count, dtype=np.int64)
         if fields["source_type"] == Source.INT32:
             value = self._read(Memory.ACCUMULATORS, at["source"] + 4 * first, count, "<i4")
@@ -99,40 +134,47 @@ class VectorDatapath(_Datapath):
             value = self._read(Memory.ACTIVATIONS, at["source"] + 2 * first, count, "<i2")
         elif fields["source_type"] == Source.INT8:
             value = self._read(Memory.ACTIVATIONS, at["source"] + first, count, "int8")
-        value = self._requantize(fields["requantize"], value, at["parameters"], first, factor)
+        return self._requantize(fields["requantize"], value, at["parameters"], first)
+
+    def _addend(self, job: Job, beat: Beat) -> Wide:
+        fields, at = job.operation.fields, job.operation.addresses
         if fields["addend_type"] == Addend.INT16:
-            value = value + self._read(Memory.ACTIVATIONS, at["addend"] + 2 * first, count, "<i2")
-        elif fields["addend_type"] == Addend.INT32:
-            sums = self._read(Memory.ACCUMULATORS, at["addend"] + 4 * first, count, "<i4")
-            pair = factor(opcodes.PARAM_ADDEND_MULTIPLIER, opcodes.PARAM_ADDEND_SHIFT)
-            value = value + _to_int16(fixedpoint.multiply_by_quantized_multiplier(sums, *pair))
-        value = _to_int16(value)
-        if fields["activation"] != Activation.NONE:
-            table = fixedpoint.activation_tables()[fields["activation"] - Activation.SIGMOID]
-            value = table[value + 32768].astype(np.int64)
-        if fields["multiply"]:
-            product = value * self._read(Memory.ACTIVATIONS, at["factor"] + 2 * first, count, "<i2")
-            value = fixedpoint.rounding_divide_by_pot(product, fields["shift"])
-        if fields["accumulate"]:
-            value = _to_int16(value) + self._read(Memory.ACTIVATIONS, at["term"] + 2 * first, count, "<i2")
-            value = _to_int16(value)
+            return self._read(Memory.ACTIVATIONS, at["addend"] + 2 * beat.first, beat.size, "<i2")
+        sums = self._read(Memory.ACCUMULATORS, at["addend"] + 4 * beat.first, beat.size, "<i4")
+        pair = self._factor(at["parameters"], opcodes.PARAM_ADDEND_MULTIPLIER, opcodes.PARAM_ADDEND_SHIFT)
+        return _to_int16(fixedpoint.multiply_by_quantized_multiplier(sums, *pair))
+
+    def _result(self, job: Job, beat: Beat, value: Wide, written: int) -> None:
+        fields, at = job.operation.fields, job.operation.addresses
+        parameters = at["parameters"]
+        if fields["keep"]:
+            kept = _to_int16(value).astype(np.int16).view(np.int8)
+            self.context.store(job, Memory.ACTIVATIONS, at["kept"] + 2 * beat.first, kept, written)
         if fields["output_requantize"]:
-            pair = factor(opcodes.PARAM_OUTPUT_MULTIPLIER, opcodes.PARAM_OUTPUT_SHIFT)
+            pair = self._factor(parameters, opcodes.PARAM_OUTPUT_MULTIPLIER, opcodes.PARAM_OUTPUT_SHIFT)
             value = fixedpoint.multiply_by_quantized_multiplier(value, *pair)
-        value = fixedpoint.saturate(
-            value + half(opcodes.PARAM_ZERO_POINT), half(opcodes.PARAM_LOW), half(opcodes.PARAM_HIGH)
+        zero_point, low, high = (
+            self._half(parameters, offset)
+            for offset in (opcodes.PARAM_ZERO_POINT, opcodes.PARAM_LOW, opcodes.PARAM_HIGH)
         )
+        value = fixedpoint.saturate(value + zero_point, low, high)
         narrow = np.int8 if fields["destination_type"] == Destination.INT8 else np.int16
-        start = at["destination"] + np.dtype(narrow).itemsize * first
+        start = at["destination"] + np.dtype(narrow).itemsize * beat.first
         self.context.store(job, Memory.ACTIVATIONS, start, value.astype(narrow).view(np.int8), written)
 
-    def _requantize(
-        self, kind: int, value: Wide, parameters: int, first: int, factor: Callable[[int, int], tuple[int, int]]
-    ) -> Wide:
+    def _factor(self, parameters: int, multiplier: int, shift: int) -> tuple[int, int]:
+        block = self.context.memory.bytes[Memory.PARAMETERS][parameters:]
+        return int(block[multiplier : multiplier + 4].view("<i4")[0]), int(block[shift])
+
+    def _half(self, parameters: int, offset: int) -> int:
+        block = self.context.memory.bytes[Memory.PARAMETERS][parameters:]
+        return int(block[offset : offset + 2].view("<i2")[0])
+
+    def _requantize(self, kind: int, value: Wide, parameters: int, first: int) -> Wide:
         channels = parameters + opcodes.PARAM_BYTES + 8 * first
         raw = self.context.memory.bytes[Memory.PARAMETERS][channels : channels + 8 * value.size]
         if kind == Requantize.SCALAR:
-            pair = factor(opcodes.PARAM_SOURCE_MULTIPLIER, opcodes.PARAM_SOURCE_SHIFT)
+            pair = self._factor(parameters, opcodes.PARAM_SOURCE_MULTIPLIER, opcodes.PARAM_SOURCE_SHIFT)
             scaled: Wide = fixedpoint.multiply_by_quantized_multiplier(value, *pair)
             return scaled
         if kind == Requantize.CHANNEL:

@@ -34,7 +34,7 @@ def test_the_reach_is_the_shortest_offset() -> None:
 
 def test_rings_behind_the_reach_of_offsets() -> None:
     chip, graph = large_chip("activations", 2**22), random_graph(1)
-    plan = build_plan(graph, 1)
+    plan = build_plan(graph, 1, chip)
     products = [product for segment in plan.segments for stage in segment.stages for product in stage.products]
     blocks = plan_residency(products, chip)
     plan, slots = choose(plan, blocks, chip)

@@ -7,6 +7,7 @@ import pytest
 from accelsim.chip import load_chip
 from accelsim.isa import encode
 from accelsim.isa.assembler import assemble
+from accelsim.isa.opcodes import ISA_VERSION
 from accelsim.isa.program import HostTensor, LayerInfo, Program, Region
 
 CODE = """
@@ -25,7 +26,7 @@ def program() -> Program:
     """A program of 6 words on the default chip that passes its checks."""
     return Program(
         name="small",
-        isa_version=1,
+        isa_version=ISA_VERSION,
         chip=load_chip("tx5368"),
         schedule="by hand",
         words=tuple(encode(instruction) for instruction in assemble(CODE)),

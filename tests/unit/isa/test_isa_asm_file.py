@@ -19,7 +19,7 @@ from accelsim.resources import resource_root
 def test_the_text_of_a_program(program: Program) -> None:
     text = disassemble_program(program)
     assert text.splitlines()[1:7] == [
-        '.program "small" schedule="by hand" isa=RNE version=1',
+        '.program "small" schedule="by hand" isa=RNE version=2',
         f".chip tx5368 digest={program.chip.digest}",
         "",
         '.input "x" dtype=int8 shape=25x40 scale=0.5 zero_point=-3 address=0x0',
@@ -109,8 +109,8 @@ BAD = [
     (".chip {\nx = \n}", "f.asm:1: not TOML"),
     (".chip {\n", "f.asm:1: .chip: its block is never closed; expected } on a line of its own"),
     (".layer x kind=k {", "f.asm:1: {: .layer has no block"),
-    (".program p isa=ABC", "f.asm:1: .program: instruction set ABC version 1; expected RNE version 1"),
-    (".program p version=2", "f.asm:1: .program: instruction set RNE version 2; expected RNE version 1"),
+    (".program p isa=ABC", "f.asm:1: .program: instruction set ABC version 2; expected RNE version 2"),
+    (".program p version=3", "f.asm:1: .program: instruction set RNE version 3; expected RNE version 2"),
     (".program", "f.asm:1: .program: no name"),
     ('.program "a', 'f.asm:1: "a: a quote is not closed; expected text in "..."'),
     ('.program "a"b', 'f.asm:1: "a"b: no proper text for name'),

@@ -66,8 +66,8 @@ def test_encode_checks_its_instruction(instruction: Instruction, expected: str) 
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        (-1, "not a word of 256 bits"),
-        (1 << 256, "not a word of 256 bits"),
+        (-1, "not a word of 288 bits"),
+        (1 << 288, "not a word of 288 bits"),
         (63, "no instruction has opcode 63"),
         (1 | 1 << 255, "halt: reserved bit 255 is set"),
         (2, "loop: length: found 0; expected 1 to 65535"),

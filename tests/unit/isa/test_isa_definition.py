@@ -57,7 +57,7 @@ BAD = [
     ("common/guard/bits", [9, 5], "overlap opcode"),
     ("common/guard/bits", None, "common.guard.bits: missing"),
     ("common/guard/bits", [6, 9], "common.guard.bits: found [6, 9]; expected [high, low]"),
-    ("common/guard/bits", [256, 250], "found [256, 250]"),
+    ("common/guard/bits", [288, 280], "found [288, 280]"),
     ("common/guard/kind", "floating", "common.guard.kind: found 'floating'"),
     ("common/guard/text", "", "common.guard.text: found ''"),
     ("common/guard/text", None, "common.guard.text: missing"),

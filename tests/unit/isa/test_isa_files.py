@@ -56,7 +56,7 @@ def test_the_text_is_readable(program: Program, tmp_path: Path) -> None:
     data = tomllib.loads(cfg.read_text())
     assert data["weights"]["sha256"] == hashlib.sha256(weight.read_bytes()).hexdigest()
     assert data["chip"]["digest"] == program.chip.digest
-    assert data["program"]["words"][5] == [f"{1:064x}", "halt"]
+    assert data["program"]["words"][5] == [f"{1:072x}", "halt"]
     assert data["output"][0]["scale"] == [0.25, 0.5, 1.0, 2.0]
 
 
@@ -86,7 +86,7 @@ EDITS: list[tuple[Callable[[str], str], str]] = [
     (lambda text: text.replace("format_version = 1", "format_version = 2"), "format_version: found 2; expected 1"),
     (lambda text: text.replace("format_version = 1\n", ""), "format_version: missing; expected 1"),
     (lambda text: text.replace('name = "RNE"', 'name = "RNX"'), "isa.name: found 'RNX'; expected \"RNE\""),
-    (lambda text: text.replace("\nversion = 1", "\nversion = 9"), "isa.version: found 9; expected 1"),
+    (lambda text: text.replace("\nversion = 2", "\nversion = 9"), "isa.version: found 9; expected 2"),
     (lambda text: text.replace('schedule = "by hand"', "schedule = 1"), "schedule: found 1; expected text"),
     (lambda text: text.replace('schedule = "by hand"\n', ""), "schedule: missing; expected text"),
     (lambda text: text.replace("schedule =", "scheduled = 1\nschedule ="), "scheduled: unknown key; nearest: schedule"),
@@ -105,8 +105,8 @@ EDITS: list[tuple[Callable[[str], str], str]] = [
     (lambda text: text.replace("[[1, 2], [3, 5]]", "[[1, 2], [3]]"), "layer[0].instructions[1]: found [3]; expected ["),
     (lambda text: text.replace('"halt"', '"nop"'), "program.words[5]: found 'nop'; expected 'halt', which is what the"),
     (lambda text: text.replace('"halt"', "1"), "program.words[5]: found ['0000"),
-    (lambda text: text.replace(f'"{1:064x}"', '"1"'), "program.words[5]: found '1'; expected 64 hexadecimal digits"),
-    (lambda text: text.replace(f'"{1:064x}"', f'"{63:064x}"'), "program.words[5]: 0x3f: no instruction has opcode 63"),
+    (lambda text: text.replace(f'"{1:072x}"', '"1"'), "program.words[5]: found '1'; expected 72 hexadecimal digits"),
+    (lambda text: text.replace(f'"{1:072x}"', f'"{63:072x}"'), "program.words[5]: 0x3f: no instruction has opcode 63"),
     (
         lambda text: text.replace("clock_mhz = 400.0", "clock_mhz = -1.0"),
         "chip.description: chip.clock_mhz: found -1.0",
@@ -210,7 +210,7 @@ def test_weights_are_read_from_a_path(tmp_path: Path) -> None:
 
 def test_a_wrong_program_is_not_written(program: Program, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="isa version"):
-        write_program(replace(program, isa_version=2), tmp_path, "small")
+        write_program(replace(program, isa_version=1), tmp_path, "small")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,7 +34,7 @@ NESTED = "loop count=1 {\n" * 5 + "nop\n" + "}\n" * 5 + "halt"
 BAD_BODY = "loop count=1 length=3\nloop count=1 length=3\nnop\nnop\nnop\nhalt"
 
 BAD = [
-    ({"isa_version": 2}, "small: isa version: found 2; expected 1"),
+    ({"isa_version": 1}, "small: isa version: found 1; expected 2"),
     ({"chip": small_chip(instruction_memory_words=5)}, "chip tx5368: instruction memory: 6 words needed, 5 there"),
     ({"words": (2,), "layers": ()}, "small: instruction 0: 0x2: loop: length"),
     (code("nop"), "small: instructions: halt at []; expected one unguarded halt, at the end"),

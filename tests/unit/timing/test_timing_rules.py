@@ -70,7 +70,7 @@ PASSES: list[tuple[list[Access], list[tuple[int, int, int, int]]]] = [
 
 @pytest.mark.parametrize(("accesses", "passes"), PASSES)
 def test_passes(accesses: list[Access], passes: list[tuple[int, int, int, int]]) -> None:
-    assert split_into_passes(accesses, BANKS, WORDS) == tuple(passes)
+    assert split_into_passes(accesses, BANKS, WORDS, [False] * 4) == tuple(passes)
 
 
 ACCESSES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 500), st.integers(1, 60)), max_size=6)
@@ -80,7 +80,7 @@ ACCESSES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 500), st.integer
 def test_passes_hold_every_word_once(
     accesses: list[Access], banks: tuple[int, ...], word_bytes: tuple[int, ...]
 ) -> None:
-    passes = split_into_passes(accesses, banks, word_bytes)
+    passes = split_into_passes(accesses, banks, word_bytes, [False] * 4)
     assert len(passes) == 1 or all(any(one) for one in passes)
     for memory in range(4):
         wanted = [0] * banks[memory]
