@@ -19,7 +19,7 @@ COLUMNS = (
     "in its band",
 )
 """Headers of a table of rows."""
-TEXT_COLUMNS = ("row", "quantity", "bound by", "in band")
+TEXT_COLUMNS = ("row", "quantity", "bound by", "in its band")
 """Those of them that are text; the others are numbers."""
 
 

@@ -15,7 +15,7 @@ from accelsim.resources import resource_root
 from accelsim.validation.compare import compare_tables
 from accelsim.validation.networks import Shape
 from accelsim.validation.published import QUANTITIES, Layer, Row, published_cycles, published_tables
-from accelsim.validation.report import markdown, outside, row_cells, summary
+from accelsim.validation.report import COLUMNS, TEXT_COLUMNS, markdown, outside, row_cells, summary
 from accelsim.validation.simulate import simulate_shape
 from tests.unit.validation.conftest import CHIP, SHAPE, row, table
 
@@ -97,6 +97,8 @@ def test_the_report_has_every_row_and_what_it_shows(cycles: int) -> None:
     for expected in ("(picture.png)", "* twice: so so", "Source: a paper", "Shows: much", "Does not show: more"):
         assert expected in text
     assert "1 of 2 rows in their bands; outside: twice (cycles)" in text
+    assert set(TEXT_COLUMNS) < set(COLUMNS)
+    assert "| :-- | :-- | --: | --: | --: | --: | :-- | --: | :-- |" in text
 
 
 @pytest.mark.parametrize(
