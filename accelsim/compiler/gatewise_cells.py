@@ -149,7 +149,10 @@ def _gru(build: _Builder, layer: QGru) -> Cell:
     inputs = [f"{name} of input" for name in names]
     of_input = _gate_products(build, layer, order, names, INPUT)
     before = layer.linear_before_reset
-    of_hidden = _gate_products(build, layer, order[: 3 if before else 2], names[: 3 if before else 2], HIDDEN)
+    # In the order in which their sums are taken.
+    taken = (0, 2, 1) if before else (0, 1)
+    sums = _gate_products(build, layer, [order[one] for one in taken], [names[one] for one in taken], HIDDEN)
+    of_hidden = dict(zip(taken, sums, strict=True))
     _early_steps(build, layer, order, names, of_input)
     output: dict[str, Any] = {"output": layer.hidden_requantizer, "zero_point": layer.hidden_zero_point}
 
@@ -173,9 +176,9 @@ def _gru(build: _Builder, layer: QGru) -> Cell:
         block = int8_block(**source(reset), **output)
         build.step("reset8", block, of_hidden[1], "reset8", factor="state.old", output_requantize=True, **gate)
         weights, bias = layer.recurrent_weights[candidate], layer.recurrent_bias[candidate]
-        sums = build.product("candidate recurrent weights", "reset8", weights, bias)
+        of_reset = build.product("candidate recurrent weights", "reset8", weights, bias)
         build.step(
-            "candidate", parameter_block(**source(candidate)), sums, "candidate", addend=inputs[2],
+            "candidate", parameter_block(**source(candidate)), of_reset, "candidate", addend=inputs[2],
             activation=Activation.TANH3,
         )  # fmt: skip
     build.step(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from accelsim.chip import Chip
+from accelsim.compiler.cells import Cell
 from accelsim.compiler.emitter import Emitter, Operand, Token, sram_reach
 from accelsim.compiler.placement import PlacedStage, Placement
 from accelsim.compiler.stages import Plan, Segment, Stage
@@ -102,15 +103,20 @@ class Shared:
         return Link(
             ready=semaphore(),
             weights=semaphore(),
-            sums=[
-                semaphore() if any(step.takes_sums == number for step in cell.steps) else 0
-                for number in range(len(cell.products))
-            ],
+            sums=self._sums(cell),
             sums_free=semaphore(),
             hidden=semaphore() if cell.is_recurrent else 0,
             input_free=semaphore() if placed.input_slots else 0,
             stored=[(semaphore(), semaphore()) for _ in placed.stage.sinks],
         )
+
+    def _sums(self, cell: Cell) -> list[int]:
+        """One semaphore for all products, where their sums are taken in the products' order; else one for each."""
+        taken = [step.takes_sums for step in cell.steps if step.takes_sums is not None]
+        if taken == sorted(taken):
+            common = self.emitter.semaphore()
+            return [common if number in taken else 0 for number in range(len(cell.products))]
+        return [self.emitter.semaphore() if number in taken else 0 for number in range(len(cell.products))]
 
     def guard(self, place: Place, first: int | None = None, last: int | None = None) -> int:
         """The guard for first <= p < last of a stage, by default for all steps it handles."""

@@ -109,7 +109,8 @@ def _other_chip() -> Chip:
 
 def _blocks(levels: int) -> st.SearchStrategy[list[Instruction]]:
     """Well nested instruction lists without static addresses, which random offsets would put outside memories."""
-    plain = instructions(*(name for name in definition().formats if name not in ("halt", "loop"))).map(_indirect)
+    special = {"halt", "loop", "frame"}
+    plain = instructions(*(name for name in definition().formats if name not in special)).map(_indirect)
     items = plain.map(lambda instruction: [instruction])
     if levels:
         items |= st.builds(_loop, instructions("loop"), _blocks(levels - 1).filter(bool))
