@@ -268,6 +268,10 @@ class Chip(Section):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that can change a cycle or a picojoule."""
-        content: dict[str, Any] = self.model_dump(exclude={"provenance": True, "chip": {"description": True}})
+        """SHA-256 (hex) of all of the hardware that can change a cycle or a picojoule.
+
+        What the compiler is to do (`schedule`) is in the program, and changes no chip.
+        """
+        apart = {"provenance": True, "schedule": True, "chip": {"description": True}}
+        content: dict[str, Any] = self.model_dump(exclude=apart)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

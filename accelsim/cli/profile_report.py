@@ -48,6 +48,8 @@ def print_layers(program: Program, profile: Profile) -> None:
     chip = program.chip
     say(f"{program.name} on chip {chip.name} at {chip.chip.clock_mhz:g} MHz; schedule: {program.schedule}")
     show(layer_table(profile))
+    if profile.setup_cycles:
+        say(f"before the first frame, once: {profile.setup_cycles:,} cycles of set-up")
     if profile.frames > 1:
         totals = profile.totals
         say(f"all {profile.frames:,} frames: {totals['cycles']:,} cycles, {totals['time_us']:,.2f} µs")

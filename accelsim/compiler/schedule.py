@@ -107,12 +107,13 @@ class _StageCost:
 class _Costs:
     def __init__(self, chip: Chip, plan: Plan, blocks: Sequential[int]) -> None:
         remaining = iter(blocks)
-        arrival = float(chip.dram.read_latency_cycles)
+        preloaded = chip.schedule.weights_preloaded
+        arrival = 0.0 if preloaded else float(chip.dram.read_latency_cycles)
         self.stages: list[_StageCost] = []
         for segment in plan.segments:
             for stage in segment.stages:
                 own = [next(remaining) for _ in stage.products]
-                arrival += _resident_bytes(stage, own, chip) / load_rate(chip)
+                arrival += 0.0 if preloaded else _resident_bytes(stage, own, chip) / load_rate(chip)
                 self.stages.append(_stage_cost(stage, own, arrival, chip))
         self.loaded = arrival
 
@@ -193,7 +194,7 @@ def _input_slots(stage: Stage, costs: _Costs, first_segment: bool, chip: Chip) -
         ahead = min(chip.schedule.input_steps_ahead, stage.steps)
         return ahead + 1, ahead
     shortest = wave_cycles([_stage_cost(stage, [0] * len(stage.products), 0.0, chip)])
-    loading = costs.loaded if first_segment and not chip.schedule.weights_preloaded else 0.0
+    loading = costs.loaded if first_segment else 0.0
     slots = int((loading + 2 * chip.dram.read_latency_cycles) / shortest) + 3
     pitch = align(sequence.row_bytes, chip.sram.activations.word_bytes)
     room = chip.sram.activations.capacity_bytes // 8 // pitch

@@ -153,6 +153,8 @@ class Profile:
     operations : mapping of str to int
         Instructions executed, by unit.
     bandwidth : Bandwidth
+    setup_cycles : int
+        Before the first frame, once: weights that stay are loaded. 0 for a program that loads them in each frame.
     """
 
     program: str
@@ -165,6 +167,7 @@ class Profile:
     total: Part
     operations: Mapping[str, int]
     bandwidth: Bandwidth
+    setup_cycles: int = 0
 
     @property
     def once(self) -> str:
@@ -188,11 +191,15 @@ class Profile:
 
     @property
     def totals(self) -> dict[str, int | float]:
-        """Cycles, time, multiply-accumulates, DRAM bytes and energy of all frames, one batch after the other."""
+        """Cycles, time, multiply-accumulates, DRAM bytes and energy of all frames, one batch after the other.
+
+        Cycles and time include a set-up part; bytes and energy are the frames' alone.
+        """
         runs = -(-self.frames // self.batch)
+        cycles = self.setup_cycles + runs * self.cycles
         return {
-            "cycles": runs * self.cycles,
-            "time_us": runs * self.time_us,
+            "cycles": cycles,
+            "time_us": cycles / self.total.clock_mhz,
             "macs": runs * self.total.macs,
             "dram_bytes": runs * self.total.memory["dram"].bytes,
             "energy_nj": runs * self.total.energy_nj,
@@ -211,6 +218,7 @@ class Profile:
             "clock_mhz": self.total.clock_mhz,
             "frames": self.frames,
             "batch": self.batch,
+            "setup_cycles": self.setup_cycles,
             "bound_cycles": self.bound.cycles,
             "bound": {
                 "mac_cycles": self.bound.mac_cycles,
@@ -279,6 +287,7 @@ def build_profile(program: Program, counters: Counters, frames: int, *, bound: B
         total=_part(program.chip, counters, rows, "total", "total"),
         operations={unit: int(counters.operations[number]) for number, unit in enumerate(UNITS)},
         bandwidth=bandwidth(counters, program.chip),
+        setup_cycles=counters.setup_cycles,
     )
 
 

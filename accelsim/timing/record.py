@@ -100,11 +100,14 @@ class Counters:
         Bytes read from and written to DRAM, by time.
     bin_cycles : int
         Width of a bin of `traffic`.
+    setup_cycles : int
+        Cycles before the program's `frame` instruction, which are in no other count; 0 for a program without.
     """
 
     layers: int
     cycles: int = 0
     bin_cycles: int = 1
+    setup_cycles: int = 0
     units: NDArray[np.int64] = field(init=False)
     causes: NDArray[np.int64] = field(init=False)
     bytes: NDArray[np.int64] = field(init=False)

@@ -38,11 +38,24 @@ _FLOAT_SUFFIXES = (".pth", ".pt")
     metavar="N",
     help="Frames handled at once: they share what is loaded, and up to mac.batch_columns of them each read of weights.",
 )
+@click.option(
+    "--preload/--no-preload",
+    default=None,
+    help="Load weights that stay on the chip once, before the cycles of a frame are counted; or in each frame.  "
+    "[default: as the chip file's schedule.weights_preloaded says]",
+)
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @pass_state
 def compile_command(
-    state: State, model: Path | None, onnx: Path | None, chip: str | None, batch: int, outpath: Path, as_json: bool
+    state: State,
+    model: Path | None,
+    onnx: Path | None,
+    chip: str | None,
+    batch: int,
+    preload: bool | None,
+    outpath: Path,
+    as_json: bool,
 ) -> None:
     """Compile a quantized model for a chip.
 
@@ -52,6 +65,9 @@ def compile_command(
     path = either(model, onnx, "--onnx", "the quantized model")
     check_output_folder(outpath)
     target = chosen_chip(state, chip)
+    if preload is not None:
+        schedule = target.schedule.model_copy(update={"weights_preloaded": preload})
+        target = target.model_copy(update={"schedule": schedule})
 
     from accelsim.compiler import compile_graph
     from accelsim.isa.files import write_program

@@ -131,7 +131,7 @@ class Context:
     def begin_frame(self) -> None:
         """Everything is idle: count anew from the next cycle on."""
         self.frame_start = self.now + 1
-        self.counters = Counters(len(self.program.layers))
+        self.counters = Counters(len(self.program.layers), setup_cycles=self.frame_start)
         self.accountant = Accountant(self.counters, self.frame_start)
         if self.events is not None:
             self.events.clear()

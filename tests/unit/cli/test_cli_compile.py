@@ -36,6 +36,26 @@ def test_json_says_how_full_memories_are(accelsim: Program, files: Files) -> Non
     assert summary["files"] == [str(files.out / f"kws_quantize_r.{suffix}") for suffix in ("cfg", "weight")]
 
 
+def test_preloaded_weights_are_no_part_of_a_frame(accelsim: Program, files: Files) -> None:
+    model, data = files / "kws_quantize.onnx", files / "data.npz"
+    results = {}
+    for option in ("--preload", "--no-preload"):
+        accelsim.ok("compile", model, "--outpath", files.out, option)
+        # The chip is the same one: what the compiler was told is no part of it.
+        arguments = ("--chip", "tx5368", "run", files.out / "kws_quantize_r.cfg", "-i", data, "--outpath", files.out)
+        results[option] = json.loads(accelsim.ok(*arguments, "--json"))
+        results[option]["values"] = np.load(files.out / "output.npy").tolist()
+    warm, cold = results.values()
+    assert warm["values"] == cold["values"]
+    assert warm["cycles"] < cold["cycles"]
+    assert (warm["setup_cycles"] > 0, cold["setup_cycles"]) == (True, 0)
+    assert warm["total"]["cycles"] == warm["setup_cycles"] + warm["frames"] * warm["cycles"]
+    assert warm["bound_cycles"] <= warm["cycles"]
+    accelsim.ok("compile", model, "--outpath", files.out, "--preload")
+    said = accelsim.ok("run", files.out / "kws_quantize_r.cfg", "-i", data, "--outpath", files.out)
+    assert f"before the first frame, once: {warm['setup_cycles']:,} cycles of set-up" in said
+
+
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize(
     ("name", "chip"), [("tx5368-small", "tx5368-small"), ("TX5368AV200", "tx5368"), ("tx5368av200", "tx5368")]
