@@ -272,6 +272,6 @@ class Chip(Section):
 
         What the compiler is to do (`schedule`) is in the program, and changes no chip.
         """
-        apart = {"provenance": True, "schedule": True, "chip": {"description": True}}
+        apart: Any = {"provenance": True, "schedule": True, "chip": {"description": True}}
         content: dict[str, Any] = self.model_dump(exclude=apart)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
