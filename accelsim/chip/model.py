@@ -229,6 +229,10 @@ class Schedule(Section):
     input_steps_ahead: Natural = Field(
         default=0, description="Steps of a sequence loaded ahead of their use; 0 for as many as the estimate asks for."
     )
+    constants_loaded: bool = Field(
+        default=False,
+        description="Steps of a cell without a source take a vector that is loaded at the start of a frame; else none.",
+    )
 
 
 class EnergyTable(Section):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from accelsim.chip import Chip
@@ -13,6 +15,8 @@ from accelsim.errors import InputError
 from accelsim.isa.opcodes import Addend
 from accelsim.isa.stages import place_operations
 from accelsim.quant.model import QLinear, QRecurrent
+
+_ZEROS = "zeros8"
 
 
 def cell_of(layer: QRecurrent | QLinear, batch: int, chip: Chip) -> Cell:
@@ -29,6 +33,8 @@ def cell_of(layer: QRecurrent | QLinear, batch: int, chip: Chip) -> Cell:
         cell = fused_cell(layer)
         if not _fits(cell, chip):
             cell = gatewise_cell(layer, _units(layer.units, chip))
+        if chip.schedule.constants_loaded:
+            cell = _with_constants(cell)
     for step in cell.steps:
         if not _can_do(step, chip):
             raise InputError(
@@ -36,6 +42,14 @@ def cell_of(layer: QRecurrent | QLinear, batch: int, chip: Chip) -> Cell:
                 "stages that add, apply an activation and multiply in this order, or multiply and add",
             )  # fmt: skip
     return cell
+
+
+def _with_constants(cell: Cell) -> Cell:
+    """The cell with a source for the steps that do without."""
+    if all(step.source is not None for step in cell.steps):
+        return cell
+    steps = tuple(replace(step, source=step.source or _ZEROS) for step in cell.steps)
+    return replace(cell, steps=steps, constants=(_ZEROS,))
 
 
 def _linear(layer: QLinear, batch: int, chip: Chip) -> Cell:

@@ -56,8 +56,8 @@ class Step:
     block : bytes
         Its parameter block.
     source : Sums or str, optional
-        Accumulators, or an int16 buffer; a constant zero where there is none. `NAME.new` is this step's side of a
-        buffer that two steps share in turns, `NAME.old` the last step's.
+        Accumulators, or a buffer, int8 where its name ends in `8`, else int16; a constant zero where there is none.
+        `NAME.new` is this step's side of a buffer that two steps share in turns, `NAME.old` the last step's.
     destination : str
         An int16 buffer, an int8 buffer whose name ends in `8`, or `RESULT`.
     takes_sums : int or None
@@ -124,6 +124,8 @@ class Cell:
         The bytes before the first step; 0 where there is no recurrence.
     hops : int
         Vector instructions on the way from the recurrent sums to the result.
+    constants : tuple of str
+        int8 buffers of zeros that steps read.
     """
 
     kind: str
@@ -133,6 +135,7 @@ class Cell:
     state: str = ""
     initial_hidden: int = 0
     hops: int = 1
+    constants: tuple[str, ...] = ()
 
     @property
     def is_recurrent(self) -> bool:
@@ -145,6 +148,7 @@ class Cell:
 
     @property
     def buffers(self) -> list[str]:
-        """Buffers the steps write, the state apart."""
+        """Buffers the steps write, the state apart, and those of constants."""
         names = [step.destination for step in self.steps if step.destination != RESULT]
-        return [name for name in dict.fromkeys(names) if name.split(".")[0] != self.state]
+        own = [name for name in dict.fromkeys(names) if name.split(".")[0] != self.state]
+        return [*own, *self.constants]

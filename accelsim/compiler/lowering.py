@@ -42,6 +42,8 @@ class _Lowering:
         self.shared = shared
         self.products = Products(shared)
         self.phases = Phases(shared)
+        # Signalled when the constants of all cells are loaded; 0 where there are none.
+        self.zeros = 0
         # For each sequence between segments: what its writers signal when their last step has left.
         self.written: dict[str, list[int]] = {}
 
@@ -55,6 +57,8 @@ class _Lowering:
                     self._load_first_steps(place)
         if preloaded:
             emitter.begin_frame()
+        self._load_zeros()
+        if preloaded:
             self._load_first_steps(shared.places[0][0])
         self._initial_state()
         for number, places in enumerate(shared.places):
@@ -128,9 +132,29 @@ class _Lowering:
                 signals=signals if start + length == size else [],
             )
 
+    def _load_zeros(self) -> None:
+        emitter = self.shared.emitter
+        wanted = [
+            (place, name) for places in self.shared.places for place in places for name in place.stage.cell.constants
+        ]
+        if wanted:
+            self.zeros = emitter.semaphore()
+        for place, name in wanted:
+            emitter.emit(
+                "load",
+                layer=place.layer,
+                memory=Memory.ACTIVATIONS,
+                source=emitter.operand("load", "source", place.placed.constants_dram),
+                destination=emitter.operand("load", "destination", place.placed.buffers[name]),
+                row_bytes=place.stage.elements,
+                rows=1,
+                signals=[Token(self.zeros)] if (place, name) == wanted[-1] else [],
+            )
+
     def _initial_state(self) -> None:
         shared, emitter = self.shared, self.shared.emitter
-        emitter.emit("sync", layer=0, unit=Unit.VECTOR, waits=[Token(shared.constants)])
+        waits = [Token(shared.constants), *([Token(self.zeros)] if self.zeros else [])]
+        emitter.emit("sync", layer=0, unit=Unit.VECTOR, waits=waits)
         for places in shared.places:
             for place in places:
                 emitter.credit(place.link.sums_free, 1)

@@ -85,7 +85,7 @@ class Phases:
             fields["requantize"] = Requantize.REAL if step.real else Requantize.SCALAR
             fields["source"] = shared.at("source", self._sums(place, step.source))
         elif step.source is not None:
-            fields["source_type"] = Source.INT16
+            fields["source_type"] = Source.INT8 if step.source.endswith("8") else Source.INT16
             fields["source"] = shared.buffer(place, step.source, "source")
         fields["addend_type"] = step.addend_type
         if isinstance(step.addend, Sums):

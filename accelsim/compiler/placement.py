@@ -114,6 +114,8 @@ class PlacedStage:
         What is loaded of a step.
     buffers, blocks : dict
         By the names of the cell; a state has its old and new side `state_pitch` apart.
+    constants_dram : int
+        Zeros for the cell's constants.
     parameters, parameters_dram, parameters_bytes : int
     resident, resident_dram, resident_bytes : int
         Weights that stay, all together.
@@ -130,6 +132,7 @@ class PlacedStage:
     input_bytes: int = 0
     buffers: dict[str, int] = field(default_factory=dict)
     blocks: dict[str, int] = field(default_factory=dict)
+    constants_dram: int = 0
     parameters: int = 0
     parameters_dram: int = 0
     parameters_bytes: int = 0
@@ -252,6 +255,9 @@ def place(
             initial = {} if constants else _initial_blocks(all_stages)
             constants |= _place_parameters(placed, initial, parameters, image, chip)
             _place_values(placed, pitch, state_pitch, activations, accumulators)
+            if stage.cell.constants:
+                placed.constants_dram = len(image)
+                image.extend(bytes(stage.elements))
             if isinstance(stage.source, Sequence):
                 placed.input_slots, placed.input_ahead = input_slots[id(stage)]
                 placed.input_bytes = step_bytes(stage.source, chip)

@@ -100,6 +100,7 @@ def chips(draw: st.DrawFn, weights_bytes: int = 1 << 16, in_stages: bool = True)
         data["schedule"] = {
             "weights_preloaded": draw(st.booleans()),
             "input_steps_ahead": draw(st.integers(0, 3)),
+            "constants_loaded": draw(st.booleans()),
         }
     if in_stages and draw(st.booleans()):
         _in_stages(draw, data)
