@@ -147,8 +147,10 @@ class Stage:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one frame."""
-        return self.steps * sum(product.rows * product.columns for product in self.products)
+        """Multiply-accumulates of one frame, without those of padding."""
+        # A product of padded units has this share of rows that are the model's.
+        rows = [product.rows * self.layer.y.features // self.cell.units for product in self.products]
+        return self.steps * sum(own * product.columns for own, product in zip(rows, self.products, strict=True))
 
     def handled(self, first: int, last: int) -> tuple[int, int]:
         """The p for steps first <= t < last of time."""

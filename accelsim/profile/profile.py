@@ -53,7 +53,7 @@ class Part:
         Cycles of each of `UNITS` by each of `REASONS` for this part's instructions. Units work side by side, so these
         may be more than `cycles`; over all parts, each unit's sum is the run.
     macs : int
-        Multiply-accumulates with real operands.
+        Multiply-accumulates of the model; of a layer that says none (in a hand-written program), those the array did.
     elements : int
         Elements through the vector unit.
     memory : mapping of str to Traffic
@@ -271,11 +271,15 @@ def build_profile(program: Program, counters: Counters, frames: int, *, bound: B
         raise InternalError(f"{program.name} has {len(program.layers)} layers, the counters {counters.layers}")
     check_counters(counters)
     rows = np.arange(counters.layers + 1)
+    # Where the compiler pads a layer for the chip, the array does more than the model asks for.
+    asked = [program.batch * layer.macs for layer in program.layers]
+    done = counters.macs.tolist()
+    macs = [min(model or own, own) for model, own in zip([*asked, 0], done, strict=True)]
     layers = [
-        _part(program.chip, counters, rows[index : index + 1], layer.name, layer.kind)
+        _part(program.chip, counters, rows[index : index + 1], layer.name, layer.kind, macs[index])
         for index, layer in enumerate(program.layers)
     ]
-    layers.append(_part(program.chip, counters, rows[-1:], OUTSIDE_LAYERS, "none"))
+    layers.append(_part(program.chip, counters, rows[-1:], OUTSIDE_LAYERS, "none", macs[-1]))
     return Profile(
         program=program.name,
         chip=program.chip.name,
@@ -284,18 +288,18 @@ def build_profile(program: Program, counters: Counters, frames: int, *, bound: B
         batch=program.batch,
         bound=bound or lower_bound(program),
         layers=tuple(layers),
-        total=_part(program.chip, counters, rows, "total", "total"),
+        total=_part(program.chip, counters, rows, "total", "total", sum(macs)),
         operations={unit: int(counters.operations[number]) for number, unit in enumerate(UNITS)},
         bandwidth=bandwidth(counters, program.chip),
         setup_cycles=counters.setup_cycles,
     )
 
 
-def _part(chip: Chip, counters: Counters, rows: NDArray[np.intp], name: str, kind: str) -> Part:
+def _part(chip: Chip, counters: Counters, rows: NDArray[np.intp], name: str, kind: str, macs: int) -> Part:
     """The sum of these rows of the layer axis."""
     causes, units = counters.causes[rows].sum(axis=0), counters.units[:, rows].sum(axis=1)
     moved = counters.bytes[rows].sum(axis=0)
-    cycles, macs, elements = int(causes.sum()), int(counters.macs[rows].sum()), int(counters.elements[rows].sum())
+    cycles, elements = int(causes.sum()), int(counters.elements[rows].sum())
     memory = {memory: Traffic(int(moved[at, 0]), int(moved[at, 1])) for at, memory in enumerate(MEMORY_NAMES)}
     memory_bytes = {memory: traffic.bytes for memory, traffic in memory.items()}
     return Part(
@@ -307,7 +311,9 @@ def _part(chip: Chip, counters: Counters, rows: NDArray[np.intp], name: str, kin
         macs=macs,
         elements=elements,
         memory=memory,
-        energy_pj=energy_pj(chip, macs=macs, elements=elements, memory_bytes=memory_bytes, cycles=cycles),
+        energy_pj=energy_pj(
+            chip, macs=int(counters.macs[rows].sum()), elements=elements, memory_bytes=memory_bytes, cycles=cycles
+        ),
         run_cycles=counters.cycles,
         peak_macs=chip.mac.rows * chip.mac.columns * chip.mac.batch_columns,
         clock_mhz=chip.chip.clock_mhz,
