@@ -44,8 +44,16 @@ _CHIP: dict[str, Any] = {
         "store_queue_depth": 4,
         "semaphores": 8,
         "semaphore_cycles": 1,
+        "program_in_dram": False,
     },
-    "mac": {"rows": 2, "columns": 2, "batch_columns": 1, "latency_cycles": 3},
+    "mac": {
+        "rows": 2,
+        "columns": 2,
+        "batch_columns": 1,
+        "latency_cycles": 3,
+        "weight_block_columns": 1,
+        "row_parameters_bytes": 4,
+    },
     "vector": {"lanes": 2, "latency_cycles": 4},
     "chaining": {"enabled": True, "hop_cycles": 2},
     "sram": {

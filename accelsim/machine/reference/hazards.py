@@ -59,7 +59,8 @@ class HazardChecker:
         """Note what the operation should read, then what it will write; call in program order."""
         self._index.append(operation.index)
         promises = self._promises[operation.sequence] = []
-        found = accesses(operation.instruction, operation.addresses, self.program.chip.mac.rows)
+        mac = self.program.chip.mac
+        found = accesses(operation.instruction, operation.addresses, mac.rows, mac.weight_block_columns)
         self._compare_with_itself(operation, found)
         for access in found:
             memory = MEMORY_NAMES.index(access.memory)
