@@ -1,7 +1,7 @@
 """What lies in DRAM beside the weights themselves: the program's words, padding, what a row has beside its bias.
 
-The tiny chip's bus moves 4 bytes a cycle in bursts of 16, read data is 5 cycles late, and 2 bursts are under way. A word
-has 36 bytes.
+The tiny chip's bus moves 4 bytes a cycle in bursts of 16, read data is 5 cycles late, and 2 bursts are under way. A
+word has 36 bytes.
 """
 
 from __future__ import annotations
