@@ -17,10 +17,11 @@ the rules name; within a cycle there is one decision, of the arbiter.
   t + `sequencer.dispatch_cycles` on. Its place is free in the cycle after its start. While the queue is full the
   sequencer waits, and everything behind with it.
 * Where `sequencer.program_in_dram` is true, a run begins with its program: the words come over the DRAM bus in bursts
-  of `dram.burst_bytes`, from a burst's beginning on. A request goes out each cycle from 0 on, when one of the
-  sequencer's own `dram.outstanding_bursts` buffers is free; a burst whose transfer ends at time e is there in cycle
-  ceil(e) + `dram.read_latency_cycles`, and its buffer is free in the next. The first instruction is fetched in the
-  cycle after the last burst is there. The words lie apart from the addresses that instructions reach.
+  of `dram.burst_bytes`, from a burst's beginning on. They lie one behind the other, apart from the addresses that
+  instructions reach, each in whole units of 32 bits up to the last with a bit of a field. A request goes out each
+  cycle from 0 on, when one of the sequencer's own `dram.outstanding_bursts` buffers is free; a burst whose transfer
+  ends at time e is there in cycle ceil(e) + `dram.read_latency_cycles`, and its buffer is free in the next. The first
+  instruction is fetched in the cycle after the last burst is there.
 * A `signal` in cycle t is seen in t + `sequencer.semaphore_cycles`.
 * A run ends when `halt` has been fetched and every instruction is done: its cycles are one more than the later of
   `halt`'s cycle and the last done.
