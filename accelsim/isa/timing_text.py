@@ -98,9 +98,9 @@ Where n = `sequencer.beats_ahead` is not 0, the matrix unit and each stage of th
 writes their beats, empty ones too, one a cycle, and up to n of them ahead.
 
 * An instruction dispatched in cycle d is there in a = d + `sequencer.dispatch_cycles`. Let f be the cycle after the
-  sequencer's last written beat (0 at first), k the number of instructions executed between its last instruction and
-  this one, which it passes over (other units', signals, `frame`, and in an earlier stage loads), and c = `sequencer.instruction_cycles`. Its first beat is written in
-  max(f + k c, a) + c, a later one in the cycle after the one before.
+  sequencer's last written beat (0 at first), c = `sequencer.instruction_cycles`, and k the number of instructions
+  executed between its last one and this one, which it passes over: other units', signals, `frame`, and in an earlier
+  stage loads. The first beat is written in max(f + k c, a) + c, a later one in the cycle after the one before.
 * In a load through the vector unit the first beat of each row costs c as well, with k = 0.
 * A beat takes a place, which is free in the cycle after the last pass of the beat n before it; it is not written
   earlier. A beat can be issued `sequencer.beat_cycles` after it is written.
