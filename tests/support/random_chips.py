@@ -50,7 +50,7 @@ def chip_data(
 
 
 @st.composite
-def chips(draw: st.DrawFn, weights_bytes: int = 1 << 16, in_stages: bool = True) -> Chip:
+def chips(draw: st.DrawFn, weights_bytes: int = 1 << 17, in_stages: bool = True) -> Chip:
     """Any chip large enough for a small model; without `in_stages`, of the plain kind."""
 
     def sram(capacity: int) -> dict[str, int]:
@@ -79,7 +79,7 @@ def chips(draw: st.DrawFn, weights_bytes: int = 1 << 16, in_stages: bool = True)
         "weights": sram(weights_bytes),
         "activations": sram(1 << 16),
         "accumulators": sram(1 << 15),
-        "parameters": sram(1 << 15),
+        "parameters": sram(1 << 17),
     }
     data["dma"] = {
         "sram_bytes_per_cycle": draw(st.sampled_from([1, 4, 16, 64])),
