@@ -1,12 +1,14 @@
 """Which accesses of a program its semaphores order, whatever the chip's latencies: a proof, where a run is one sample.
 
-Executions are cut into parts, such that what one part gives element by element is what another takes. A part has three
-moments: S, its first beat, E, its last, after which it reads no more, and W, when its last result is written. Some
-orders hold by construction: S before E before W; on one unit E before the next S, and W before the next W. Semaphores
-add others. The k-th take needs k counts; if at most n of them can come from elsewhere, the (k - n)-th of a unit's gives
-comes before it. Gives known to come after the take can't be among them, so what is found is used to find more, until
-nothing is. What is ordered after a part's moments is so by its results, so it does no harm that parts of one beat stand
-one after the other here.
+Executions are cut into parts, such that what one part gives element by element is what another takes. A part has in
+each stage of its unit two moments, the first beat and the last, after which it reads no more there, and one when its
+last result is written. Some orders hold by construction: in a stage the first beat before the last, and the last before
+the next part's first; in a part both before those of the next stage, and the last before the result; on one unit
+result before result. Everything before `frame` comes before everything behind it. Semaphores add others. The k-th take
+needs k counts; if at most n of them can come from elsewhere, the (k - n)-th of a unit's gives comes before it. Gives
+known to come after the take can't be among them, so what is found is used to find more, until nothing is. What is
+ordered after a part's moments is so by its results, so it does no harm that parts of one beat stand one after the other
+here.
 """
 
 from __future__ import annotations
@@ -15,22 +17,46 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from accelsim.chip import Chip
 from accelsim.isa import Access, accesses
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
-from accelsim.timing.stream import Operation, walk
+from accelsim.isa.stages import place_operations, wait_stage
+from accelsim.timing.stream import Operation, executing_unit, walk
 
-S, E, W = 0, 1, 2
 _ELEMENTS = {"matmul": "rows", "vector": "length", "load": "rows", "store": "rows"}
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Elements `first` to `last` of an execution."""
+    """Elements `first` to `last` of an execution, its `unit`, and its nodes from `node` on: two a stage, and a result.
+
+    A load through the vector unit has the last stage alone, whose number is then `only`.
+    """
 
     operation: Operation
     first: int
     last: int
+    unit: int
+    node: int
+    stages: int
+    only: int
+
+    def begin(self, stage: int = -1) -> int:
+        """The node of the first beat in a stage, by default the last."""
+        return self.node + 2 * self._own(stage)
+
+    def end(self, stage: int = -1) -> int:
+        """The node of the last beat in a stage."""
+        return self.begin(stage) + 1
+
+    @property
+    def result(self) -> int:
+        """The node of the last result."""
+        return self.node + 2 * self.stages
+
+    def _own(self, stage: int) -> int:
+        return self.stages - 1 if stage < 0 else stage - self.only
 
     @property
     def is_first(self) -> bool:
@@ -49,12 +75,15 @@ class _Token:
     first: int
     last: int
     each: bool
+    stage: int
 
 
 @dataclass
 class _Semaphore:
-    gives: dict[int, list[_Token]] = field(default_factory=lambda: defaultdict(list))
-    takes: dict[int, list[_Token]] = field(default_factory=lambda: defaultdict(list))
+    """Tokens in order: gives by unit, takes by unit and stage."""
+
+    gives: dict[tuple[int, int], list[_Token]] = field(default_factory=lambda: defaultdict(list))
+    takes: dict[tuple[int, int], list[_Token]] = field(default_factory=lambda: defaultdict(list))
 
 
 class ProgramOrder:
@@ -66,16 +95,21 @@ class ProgramOrder:
     """
 
     def __init__(self, program: Program) -> None:
-        self._mac = program.chip.mac
+        self._chip, self._mac = program.chip, program.chip.mac
         operations = [one for one in walk(program.instructions, program.name) if one is not None]
-        self._parts = [
-            _Part(operation, first, last)
-            for operation, cuts in zip(operations, _cut(operations), strict=True)
-            for first, last in zip([0, *cuts], [*cuts, _elements(operation)], strict=True)
-        ]
+        self._parts: list[_Part] = []
+        nodes = 0
+        for operation, cuts in zip(operations, _cut(operations, self._chip), strict=True):
+            unit, count = executing_unit(operation, self._chip), len(self._chip.vector.pipeline)
+            only = count - 1 if unit == Unit.VECTOR and operation.name == "load" else 0
+            stages = count - only if unit == Unit.VECTOR else 1
+            for first, last in zip([0, *cuts], [*cuts, _elements(operation)], strict=True):
+                self._parts.append(_Part(operation, first, last, unit, nodes, stages, only))
+                nodes += 2 * stages + 1
         self._accesses = [self._touches(part) for part in self._parts]
-        self._after: list[set[int]] = [set() for _ in range(3 * len(self._parts))]
+        self._after: list[set[int]] = [set() for _ in range(nodes)]
         self._before: list[int] = []
+        # For each part, the node of the result before its own.
         self._previous: list[int | None] = []
         self._semaphores: dict[int, _Semaphore] = defaultdict(_Semaphore)
         self._order_units()
@@ -100,20 +134,30 @@ class ProgramOrder:
         return sorted(found)
 
     def _is_ordered(self, earlier: int, first: Access, later: int, second: Access) -> bool:
-        before, after = self._parts[earlier].operation, self._parts[later].operation
-        if before is after or (first.is_write and second.is_write and before.unit == after.unit):
+        one, other = self._parts[earlier], self._parts[later]
+        before, after = one.operation, other.operation
+        if before is after or (first.is_write and second.is_write and one.unit == other.unit):
             return True
         same = (first.address, first.row_bytes, first.count) == (second.address, second.row_bytes, second.count)
         if same and earlier in self._in_step[later] and (first.is_write or before.name == "vector"):
             return True
-        return self._precedes(3 * earlier + (W if first.is_write else E), 3 * later + S)
+        # What is written is so behind the last stage's beat.
+        done = one.result if first.is_write else one.end(self._stage(before, first))
+        return self._precedes(done, other.begin(-1 if second.is_write else self._stage(after, second)))
+
+    def _stage(self, operation: Operation, access: Access) -> int:
+        """The stage in which an operation reads an operand."""
+        if operation.name != "vector":
+            return -1
+        places = place_operations(operation.fields, self._chip.vector.pipeline) or {}
+        return places.get(access.operand, 0)
 
     def _precedes(self, first: int, second: int) -> bool:
         return bool(self._before[second] >> first & 1)
 
     def _touches(self, part: _Part) -> list[Access]:
         operation = part.operation
-        if operation.name in ("sync", "signal"):
+        if operation.name in ("sync", "signal", "frame"):
             return []
         total, size = _elements(operation), part.last - part.first
         touched = []
@@ -129,28 +173,48 @@ class ProgramOrder:
         return touched
 
     def _order_units(self) -> None:
-        last: dict[int, int] = {}
+        in_turns = self._mac.accumulate_interval_cycles > 1
+        last: dict[tuple[int, int], _Part] = {}
+        frame: _Part | None = None
         for number, part in enumerate(self._parts):
-            self._after[3 * number + S].add(3 * number + E)
-            self._after[3 * number + E].add(3 * number + W)
-            before = last.get(part.operation.unit)
-            self._previous.append(before)
+            for stage in range(part.only, part.only + part.stages):
+                self._order(part.begin(stage), part.end(stage))
+                if stage > part.only:
+                    self._order(part.begin(stage - 1), part.begin(stage))
+                    self._order(part.end(stage - 1), part.end(stage))
+                before = last.get((part.unit, stage))
+                if before is not None and in_turns and before.operation is part.operation and part.unit == Unit.MATRIX:
+                    # Row tiles that take turns begin before others end.
+                    self._order(before.begin(stage), part.begin(stage))
+                    self._order(before.end(stage), part.end(stage))
+                elif before is not None:
+                    self._order(before.end(stage), part.begin(stage))
+                last[part.unit, stage] = part
+            self._order(part.end(), part.result)
+            self._previous.append(None if before is None else before.result)
             if before is not None:
-                self._after[3 * before + E].add(3 * number + S)
-                self._after[3 * before + W].add(3 * number + W)
-            last[part.operation.unit] = number
+                self._order(before.result, part.result)
+            if part.operation.name == "frame":
+                for one in self._parts[:number]:
+                    self._order(one.result, part.begin())
+                frame = part
+            elif frame is not None:
+                self._order(frame.result, part.begin(part.only))
+
+    def _order(self, first: int, second: int) -> None:
+        self._after[first].add(second)
 
     def _collect_tokens(self) -> None:
         for number, part in enumerate(self._parts):
-            for kind, semaphore, amount, each in _tokens(part.operation):
+            for kind, semaphore, amount, each, stage in _tokens(part.operation, self._chip):
                 both = self._semaphores[semaphore]
-                mine = (both.takes if kind == "wait" else both.gives)[part.operation.unit]
+                mine = (both.takes if kind == "wait" else both.gives)[part.unit, stage]
                 if each and _is_cut(part.operation, kind):
                     amount = part.last - part.first
                 elif not (part.is_first if kind == "wait" else part.is_last):
                     continue
                 first = mine[-1].last if mine else 0
-                mine.append(_Token(number, first, first + amount, each))
+                mine.append(_Token(number, first, first + amount, each, stage))
 
     def _close(self) -> None:
         """What precedes each moment, as bits; moments in a circle, which never come, precede nothing."""
@@ -172,26 +236,27 @@ class ProgramOrder:
     def _order_semaphores(self) -> bool:
         changed = False
         for semaphore in self._semaphores.values():
-            for unit, takes in semaphore.takes.items():
+            for taker, takes in semaphore.takes.items():
                 for take in takes:
+                    part = self._parts[take.part]
                     # One marked `each` has its first element with its first beat, all of them with its last.
-                    changed |= self._need(semaphore, unit, take, take.first + 1 if take.each else take.last, S)
-                    changed |= take.each and self._need(semaphore, unit, take, take.last, E)
+                    first = take.first + 1 if take.each else take.last
+                    changed |= self._need(semaphore, taker, first, part.begin(take.stage))
+                    changed |= take.each and self._need(semaphore, taker, take.last, part.end(take.stage))
         return changed
 
-    def _need(self, semaphore: _Semaphore, unit: int, take: _Token, count: int, moment: int) -> bool:
-        """Whether anything new follows from a need of `count` counts, what the unit took before included."""
-        target = 3 * take.part + moment
+    def _need(self, semaphore: _Semaphore, taker: tuple[int, int], count: int, target: int) -> bool:
+        """Whether anything new follows from a need of `count` counts, what the stage took before included."""
         for other, takes in semaphore.takes.items():
-            if other != unit:
-                count += sum(one.last - one.first for one in takes if self._precedes(3 * one.part + E, target))
+            if other != taker:
+                count += sum(
+                    one.last - one.first
+                    for one in takes
+                    if self._precedes(self._parts[one.part].end(one.stage), target)
+                )
         # The elements of a part that is still to be written may be there but for the last.
         possible = {
-            giver: sum(
-                give.last - give.first
-                for give in gives
-                if not self._precedes(target, 3 * give.part + (S if give.each else W))
-            )
+            giver: sum(give.last - give.first for give in gives if not self._precedes(target, self._earliest(give)))
             for giver, gives in semaphore.gives.items()
         }
         changed = False
@@ -200,15 +265,19 @@ class ProgramOrder:
             for give in gives:
                 if needed <= give.first:
                     break
-                nodes = [3 * give.part + W]
+                nodes = [self._parts[give.part].result]
                 if needed < give.last:
                     # The first of a part's elements comes after its first beat, and after all its unit wrote before.
                     previous = self._previous[give.part]
-                    nodes = [3 * give.part + S] + ([] if previous is None else [3 * previous + W])
+                    nodes = [self._parts[give.part].begin()] + ([] if previous is None else [previous])
                 for node in nodes:
                     changed |= target not in self._after[node]
                     self._after[node].add(target)
         return changed
+
+    def _earliest(self, give: _Token) -> int:
+        part = self._parts[give.part]
+        return part.begin() if give.each else part.result
 
     def _find_steps(self) -> list[set[int]]:
         """For each part those it follows element by element: its k-th is issued after their k-th is written."""
@@ -221,7 +290,8 @@ class ProgramOrder:
                 links += [
                     (take.part, by_range[take.first, take.last])
                     for take in takes
-                    if take.each and (take.first, take.last) in by_range
+                    # In a later stage than the first, what that one reads is not in step.
+                    if take.each and take.stage <= 0 and (take.first, take.last) in by_range
                 ]
         for later, earlier in sorted(links):
             in_step[later].add(earlier)
@@ -235,18 +305,23 @@ def _elements(operation: Operation) -> int:
     return operation.fields[_ELEMENTS[operation.name]] if operation.name in _ELEMENTS else 1
 
 
-def _tokens(operation: Operation) -> Iterator[tuple[str, int, int, bool]]:
-    """(wait or signal, semaphore, counts of the whole execution, each) of an execution."""
+def _tokens(operation: Operation, chip: Chip) -> Iterator[tuple[str, int, int, bool, int]]:
+    """(wait or signal, semaphore, counts of the whole execution, each, stage) of an execution; -1 is the last stage."""
     fields = operation.fields
+    if operation.name == "frame":
+        return
     if operation.unit == Unit.SEQUENCER:
-        yield "signal", fields["semaphore"], fields["amount"], False
+        yield "signal", fields["semaphore"], fields["amount"], False, -1
         return
     for kind in ("wait", "signal"):
         for slot in range(3):
             semaphore, each = fields[f"{kind}{slot}"], bool(fields[f"{kind}{slot}_each"])
             if semaphore:
                 amount = fields["columns"] if kind == "wait" and operation.name == "matmul" else _elements(operation)
-                yield kind, semaphore, amount if each else 1, each
+                stage = -1
+                if kind == "wait" and executing_unit(operation, chip) == Unit.VECTOR and operation.name != "load":
+                    stage = wait_stage(fields, slot, chip.vector.pipeline) if operation.name == "vector" else 0
+                yield kind, semaphore, amount if each else 1, each, stage
 
 
 def _is_read_by_all(operation: Operation, access: Access) -> bool:
@@ -260,17 +335,17 @@ def _is_cut(operation: Operation, kind: str) -> bool:
     return kind == "signal" or operation.name != "matmul"
 
 
-def _cut(operations: list[Operation]) -> list[list[int]]:
+def _cut(operations: list[Operation], chip: Chip) -> list[list[int]]:
     """Where to cut each execution's elements, so that gives and takes of one semaphore have the same borders."""
     tokens: dict[int, list[tuple[int, int, int, bool]]] = defaultdict(list)
-    units: dict[tuple[int, str], set[int]] = defaultdict(set)
+    units: dict[tuple[int, str], set[tuple[int, int]]] = defaultdict(set)
     totals: dict[tuple[int, str], int] = defaultdict(int)
     for number, operation in enumerate(operations):
-        for kind, semaphore, amount, each in _tokens(operation):
+        for kind, semaphore, amount, each, stage in _tokens(operation, chip):
             start = totals[semaphore, kind]
             tokens[semaphore].append((number, start, start + amount, each and _is_cut(operation, kind)))
             totals[semaphore, kind] += amount
-            units[semaphore, kind].add(operation.unit)
+            units[semaphore, kind].add((executing_unit(operation, chip), stage))
     cuts: list[set[int]] = [set() for _ in operations]
     while True:
         before = sum(map(len, cuts))

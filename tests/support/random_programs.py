@@ -10,14 +10,25 @@ from __future__ import annotations
 import random
 import struct
 from itertools import zip_longest
+from typing import Any
 
 from hypothesis import strategies as st
 
 from accelsim.chip import Chip
 from accelsim.isa import Instruction, accesses, encode, make
-from accelsim.isa.opcodes import ISA_VERSION, Activation, Addend, Destination, Memory, Requantize, Source, Start
+from accelsim.isa.opcodes import (
+    ISA_VERSION,
+    Activation,
+    Addend,
+    Destination,
+    Memory,
+    Place,
+    Requantize,
+    Source,
+    Start,
+)
 from accelsim.isa.program import HostTensor, Program, Region
-from tests.support.tiny import IO_BYTES, tiny_chip
+from tests.support.tiny import IO_BYTES, in_stages, tiny_chip
 
 _ELEMENTS = 5
 """The semaphore of chained pairs; 1 to 4 are the units'."""
@@ -28,10 +39,11 @@ _BLOCKS = (0, 96)
 
 @st.composite
 def small_chips(draw: st.DrawFn) -> Chip:
-    """The tiny chip with other latencies, widths, depths and banks."""
+    """The tiny chip with other latencies, widths, depths and banks, and a vector unit in one piece or in stages."""
     few = st.integers(1, 6)
     changes = {f"sram__{name}__banks": draw(st.sampled_from([1, 2, 4])) for name in ("weights", "accumulators")}
     changes |= {f"sram__{name}__banks": draw(st.sampled_from([1, 4, 8])) for name in ("activations", "parameters")}
+    changes |= draw(_odd_ones())
     return tiny_chip(
         **changes,
         sequencer__dispatch_cycles=draw(few),
@@ -44,7 +56,6 @@ def small_chips(draw: st.DrawFn) -> Chip:
         mac__columns=draw(st.integers(1, 4)),
         mac__latency_cycles=draw(st.integers(1, 20)),
         vector__lanes=draw(few),
-        vector__latency_cycles=draw(st.integers(1, 20)),
         chaining__hop_cycles=draw(few),
         dma__sram_bytes_per_cycle=draw(st.sampled_from([1, 8, 16])),
         dma__latency_cycles=draw(few),
@@ -55,6 +66,35 @@ def small_chips(draw: st.DrawFn) -> Chip:
         dram__burst_bytes=draw(st.sampled_from([8, 16, 24])),
         dram__outstanding_bursts=draw(few),
     )
+
+
+@st.composite
+def _odd_ones(draw: st.DrawFn) -> dict[str, Any]:
+    """A latency; or stages that can do everything, and what machines with stages have besides."""
+    few = st.integers(1, 6)
+    if draw(st.booleans()):
+        return {"vector__latency_cycles": draw(st.integers(1, 20))}
+    operations = draw(
+        st.sampled_from(
+            [
+                ["add activation multiply add"],
+                ["", "add activation multiply", "add", ""],
+                ["add", "activation", "multiply add"],
+                ["activation add", "add activation multiply", "activation", "multiply add"],
+            ]
+        )
+    )
+    return {
+        **in_stages(*((draw(few), names) for names in operations)),
+        "vector__wake_cycles": draw(st.integers(0, 4)),
+        "mac__accumulate_interval_cycles": draw(few),
+        "mac__drain_cycles": draw(few),
+        "sequencer__beats_ahead": draw(st.sampled_from([0, 1, 3, 50])),
+        "sequencer__beat_cycles": draw(st.integers(0, 4)),
+        "sequencer__instruction_cycles": draw(st.integers(0, 3)),
+        "sram__activations__conflict_free": draw(st.booleans()),
+        "dma__loads_through_vector": draw(st.booleans()),
+    }
 
 
 @st.composite
@@ -191,8 +231,10 @@ def _vector(draw: st.DrawFn, chip: Chip, length: int = 0, source: int = -1) -> I
         "length": length or draw(st.integers(1, 8)),
         "source": 4 * draw(st.integers(0, 50)) if source < 0 else source,
         "parameters": _BLOCKS[requantize == Requantize.REAL],
+        "keep": draw(st.integers(0, 1)),
+        "wait0_at": draw(st.sampled_from([Place.FIRST] * 6 + list(Place))),
     }
-    for operand in ("addend", "factor", "term", "destination"):
+    for operand in ("addend", "factor", "term", "destination", "kept"):
         fields[operand] = 4 * draw(st.integers(0, 50))
     instruction = make("vector", **fields)
     if not _overwrites_itself(instruction, chip):
@@ -203,17 +245,27 @@ def _vector(draw: st.DrawFn, chip: Chip, length: int = 0, source: int = -1) -> I
         return in_place
     return make(
         "vector",
-        **{**fields, "addend": 0, "factor": 0, "term": 0, "source": 0 if source < 0 else source, "destination": 128},
+        **{
+            **fields,
+            "addend": 0,
+            "factor": 0,
+            "term": 0,
+            "source": 0 if source < 0 else source,
+            "destination": 128,
+            "kept": 192,
+        },
     )
 
 
 def _overwrites_itself(instruction: Instruction, chip: Chip) -> bool:
     addresses = {operand.name: instruction.fields[operand.offset.name] for operand in instruction.format.operands}
     found = accesses(instruction, addresses, chip.mac.rows, chip.mac.weight_block_columns)
-    (write,) = (access for access in found if access.is_write)
-    return any(
+    writes = [access for access in found if access.is_write]
+    clash = any(one.overlaps(other) for one in writes for other in writes if one is not other)
+    return clash or any(
         read.overlaps(write) and (read.address, read.row_bytes) != (write.address, write.row_bytes)
         for read in found
+        for write in writes
         if not read.is_write
     )
 
