@@ -281,3 +281,23 @@ def test_rows_of_a_load_are_waited_for_and_signalled() -> None:
     )
     # Row 0 in 4 and 5, written in 9, seen 2 later; row 1 in 12 and 13, written in 17.
     assert trace(code, **STREAMED).rows == [(VX, 0, 0, 4, 13, 17), (MX, 1, 1, 11, 11, 14), (MX, 2, 2, 19, 19, 22)]
+
+
+# --- memories without conflicts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("free", "passes"), [(False, 4), (True, 2)])
+def test_a_port_of_its_own_for_every_access(free: bool, passes: int) -> None:
+    code = (
+        "vector source=[0] destination=[0] parameters=[0] source_type=int32 addend_type=int32 addend=[32] "
+        "destination_type=int8 length=8\n"
+    )
+    # Source and addend are 4 words each, in 2 banks two runs each: one access after the other, or both side by side.
+    two_banks = {"sram__accumulators__banks": 2, "sram__accumulators__conflict_free": free}
+    assert trace(code, vector__lanes=8, **two_banks).rows == [(VX, 0, 0, 1, passes, passes + 4)]
+
+
+def test_units_do_not_get_in_each_others_way_there() -> None:
+    code = "matmul weights=[0] input=[0] accumulators=[0] bias=[0] rows=2 columns=6\n" + vector(2)
+    assert trace(code).rows == [(MX, 0, 0, 1, 3, 6), (VX, 1, 1, 3, 4, 8)]
+    assert trace(code, **FREE).rows == [(MX, 0, 0, 1, 3, 6), (VX, 1, 1, 2, 2, 6)]

@@ -17,6 +17,7 @@ from accelsim.chip.load import check_chip
 from accelsim.compiler import compile_graph
 from accelsim.errors import CapacityError, DeadlockError, HazardError
 from accelsim.isa import Instruction, encode
+from accelsim.isa.opcodes import Place
 from accelsim.isa.program import Program
 from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
@@ -183,3 +184,23 @@ def test_a_missing_wait_is_caught_or_proven_redundant(model: dict[str, Any], cha
     # Most are shown; those latent on one chip are still found by the order of their semaphores.
     assert found["shown"] > found["latent"] > 0
     assert found["shown"] + found["latent"] > found["redundant"] > 0
+
+
+@pytest.mark.parametrize("name", ["in stages", "slow stages"])
+def test_a_wait_in_too_late_a_stage_is_found(name: str) -> None:
+    graph = random_graph(1, steps=3, sizes=(5, 4), linear=3)
+    frame = np.random.default_rng(0).integers(-128, 128, graph.input.shape).astype(np.int8)
+    expected = run_quantized(graph, frame[None])[graph.output.name][0]
+    program = compile_graph(graph, speed(name, chained=True))
+    found = 0
+    for index, instruction in enumerate(program.instructions):
+        for slot in range(3):
+            is_wait = instruction.name == "vector" and instruction.fields[f"wait{slot}"]
+            if not is_wait or instruction.fields[f"wait{slot}_at"] == Place.LAST:
+                continue
+            word = encode(Instruction(instruction.name, {**instruction.fields, f"wait{slot}_at": int(Place.LAST)}))
+            late = replace(program, words=(*program.words[:index], word, *program.words[index + 1 :]))
+            proven = not ProgramOrder(late).unordered()
+            found += not proven
+            assert not proven or verdict(late, frame, expected) == "clean", (index, slot)
+    assert found
