@@ -68,6 +68,11 @@ class Sequencer(Section):
         description="Cycles such a sequencer spends on an instruction or a row of a load before its first beat, "
         "and on each instruction of another unit.",
     )
+    program_in_dram: bool = Field(
+        False,
+        description="Whether a run first reads its program out of DRAM, over the same bus as all else; if not, it is "
+        "in the instruction memory from the start.",
+    )
 
 
 class Mac(Section):
@@ -83,6 +88,14 @@ class Mac(Section):
     drain_cycles: Positive = Field(1, description="Cycles a finished row tile's sums occupy the way out of the array.")
     input_memories: Positive = Field(
         1, description="Parts of the columns with an input memory each; a load of a step has a row for each."
+    )
+    weight_block_columns: Positive = Field(
+        1, description="Columns a row tile's weights are padded to a multiple of; padding takes bytes, but no beats."
+    )
+    row_parameters_bytes: Annotated[int, Field(ge=4, le=256)] = Field(
+        4,
+        description="Parameters that come with each row of a product: its int32 bias, and what else such a machine "
+        "keeps for a row; that fills memory and is loaded, but never read.",
     )
 
     @model_validator(mode="after")

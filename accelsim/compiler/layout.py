@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.chip.model import Mac
 from accelsim.fixedpoint import INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN
 from accelsim.isa import opcodes
 from accelsim.quant.model import Requantizer
 
 
-def whole_tiles(rows: int, array_rows: int) -> int:
-    """`rows` rounded up to whole row tiles."""
-    return -(-rows // array_rows) * array_rows
+def tile_bytes(columns: int, mac: Mac) -> int:
+    """Bytes of a row tile's weights: the array's height, and columns in whole blocks."""
+    return mac.rows * align(columns, mac.weight_block_columns)
+
+
+def weights_bytes(rows: int, columns: int, mac: Mac) -> int:
+    """Bytes of a product's weights, in whole row tiles."""
+    return -(-rows // mac.rows) * tile_bytes(columns, mac)
 
 
 def align(address: int, unit: int) -> int:
@@ -22,24 +28,25 @@ def align(address: int, unit: int) -> int:
     return -(-address // unit) * unit
 
 
-def pack_weights(weights: NDArray[np.int8], array_rows: int) -> bytes:
+def pack_weights(weights: NDArray[np.int8], mac: Mac) -> bytes:
     """Row tiles of the array's height, each column by column.
 
     Parameters
     ----------
     weights : int8[rows, columns]
-    array_rows : int
-        Rows of the matrix unit's array.
+    mac : Mac
+        The matrix unit.
 
     Returns
     -------
     bytes
-        ``whole_tiles(rows) * columns`` of them: byte ``(tile * columns + column) * array_rows + row``.
+        `weights_bytes` of them: byte ``tile * tile_bytes + column * mac.rows + row``, zeros for padding.
     """
     rows, columns = weights.shape
-    padded = np.zeros((whole_tiles(rows, array_rows), columns), dtype=np.int8)
-    padded[:rows] = weights
-    return padded.reshape(-1, array_rows, columns).transpose(0, 2, 1).tobytes()
+    stored = align(columns, mac.weight_block_columns)
+    padded = np.zeros((align(rows, mac.rows), stored), dtype=np.int8)
+    padded[:rows, :columns] = weights
+    return padded.reshape(-1, mac.rows, stored).transpose(0, 2, 1).tobytes()
 
 
 def parameter_block(

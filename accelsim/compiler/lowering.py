@@ -21,7 +21,7 @@ from accelsim.compiler.phases import Phases
 from accelsim.compiler.placement import Placement
 from accelsim.compiler.products import Products
 from accelsim.compiler.shared import Place, Shared
-from accelsim.compiler.stages import Plan, Sequence, Sink
+from accelsim.compiler.stages import Part, Plan, Sequence, Sink
 from accelsim.isa import definition
 from accelsim.isa.opcodes import Destination, Memory, Source, Unit
 
@@ -211,34 +211,47 @@ class _Lowering:
             token = [Token(semaphore)]
             unit = Unit.VECTOR if shared.chip.dma.loads_through_vector else Unit.LOAD
             emitter.emit("sync", layer=place.layer, unit=unit, waits=token, signals=token)
-        address, stride = self._step_address(place, sequence, sequence.first, stage.first)
+        parts = sequence.parts
         if shared.chip.dma.loads_through_vector:
             for number in range(placed.input_ahead):
-                self._stream_step(
-                    place,
-                    emitter.operand("load", "source", address + number * stride),
-                    emitter.operand("load", "destination", placed.input_ring + number * placed.input_pitch),
-                )
+                for part in parts:
+                    address, stride = self._part_address(place, part, stage.first)
+                    self._stream_step(
+                        place,
+                        part,
+                        emitter.operand("load", "source", address + number * stride),
+                        emitter.operand(
+                            "load", "destination", placed.input_ring + number * placed.input_pitch + part.column
+                        ),
+                        signals=[Token(place.link.ready)] if part is parts[-1] else [],
+                    )
             return
-        fields: dict[str, Any] = {"layer": place.layer, "memory": Memory.ACTIVATIONS, "row_bytes": sequence.row_bytes}
-        ready = Token(place.link.ready, each=True)
-        ring = emitter.operand("load", "destination", placed.input_ring)
+        for part in parts:
+            # Data lands in order: with the last part's rows there, all are.
+            self._load_first_rows(place, part, [Token(place.link.ready, each=True)] if part is parts[-1] else [])
+
+    def _load_first_rows(self, place: Place, part: Part, signals: list[Token]) -> None:
+        """The part of each step that the ring holds at first."""
+        emitter, placed, stage = self.shared.emitter, place.placed, place.stage
+        address, stride = self._part_address(place, part, stage.first)
+        ring = placed.input_ring + part.column
+        fields: dict[str, Any] = {"layer": place.layer, "memory": Memory.ACTIVATIONS, "row_bytes": part.bytes}
         if stride > 0 or placed.input_ahead == 1:
             emitter.emit(
                 "load",
                 source=emitter.operand("load", "source", address),
-                destination=ring,
+                destination=emitter.operand("load", "destination", ring),
                 rows=placed.input_ahead,
-                source_pitch=sequence.row_bytes,
+                source_pitch=part.sequence.row_bytes,
                 destination_pitch=placed.input_pitch,
-                signals=[ready],
+                signals=signals,
                 **fields,
             )
             return
         source = emitter.scratch(0, address, strides=(stride,), layer=place.layer)
-        destination = emitter.scratch(1, placed.input_ring, strides=(placed.input_pitch,), layer=place.layer)
+        destination = emitter.scratch(1, ring, strides=(placed.input_pitch,), layer=place.layer)
         with emitter.loop(placed.input_ahead, layer=place.layer):
-            emitter.emit("load", source=(source, 0), destination=(destination, 0), rows=1, signals=[ready], **fields)
+            emitter.emit("load", source=(source, 0), destination=(destination, 0), rows=1, signals=signals, **fields)
 
     def _load_next_step(self, place: Place) -> None:
         """Fill the slot that is free or was just used; nothing is left to load where all steps were at first."""
@@ -246,31 +259,44 @@ class _Lowering:
         sequence = stage.source
         if not isinstance(sequence, Sequence):
             return
-        ahead = placed.input_ahead
-        address, stride = self._step_address(place, sequence, sequence.first, stage.first + ahead)
+        ahead, parts = placed.input_ahead, sequence.parts
         begin = stage.first + stage.delay
-        source = self._moving(address - begin * stride, stride)
-        slot = shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, -ahead)
-        guard, waits = shared.guard(place, stage.first, stage.last - ahead), [Token(place.link.input_free)]
-        if shared.chip.dma.loads_through_vector:
-            self._stream_step(place, source, slot, guard=guard, waits=waits)
-            return
-        shared.emitter.emit(
-            "load",
-            layer=place.layer,
-            guard=guard,
-            memory=Memory.ACTIVATIONS,
-            source=source,
-            destination=slot,
-            row_bytes=sequence.row_bytes,
-            rows=1,
-            waits=waits,
-            signals=[Token(place.link.ready)],
-        )
+        for part in parts:
+            address, stride = self._part_address(place, part, stage.first + ahead)
+            source = self._moving(address - begin * stride, stride)
+            slot = shared.ring(placed.input_ring + part.column, placed.input_slots, placed.input_pitch, -ahead)
+            more: dict[str, Any] = {
+                "guard": shared.guard(place, stage.first, stage.last - ahead),
+                "waits": [Token(place.link.input_free)] if part is parts[0] else [],
+                "signals": [Token(place.link.ready)] if part is parts[-1] else [],
+            }
+            if shared.chip.dma.loads_through_vector:
+                self._stream_step(place, part, source, slot, **more)
+                continue
+            shared.emitter.emit(
+                "load",
+                layer=place.layer,
+                memory=Memory.ACTIVATIONS,
+                source=source,
+                destination=slot,
+                row_bytes=part.bytes,
+                rows=1,
+                **more,
+            )
 
-    def _stream_step(self, place: Place, source: Operand, slot: Operand, **more: Any) -> None:
-        """Load a step through the vector unit: whole column tiles, a row for each of the array's input memories."""
-        row_bytes = place.placed.input_bytes // self.shared.chip.mac.input_memories
+    def _part_address(self, place: Place, part: Part, handled: int) -> tuple[int, int]:
+        """As `_step_address`, of a part of the row."""
+        address, stride = self._step_address(place, part.sequence, part.first, handled)
+        return address + part.offset, stride
+
+    def _stream_step(self, place: Place, part: Part, source: Operand, slot: Operand, **more: Any) -> None:
+        """Load a step through the vector unit: whole column tiles, a row for each of the array's input memories.
+
+        A step that is put together comes part by part, as it is.
+        """
+        whole = part.bytes == place.stage.source.row_bytes if isinstance(place.stage.source, Sequence) else False
+        rows = self.shared.chip.mac.input_memories if whole else 1
+        row_bytes = place.placed.input_bytes // rows if whole else part.bytes
         self.shared.emitter.emit(
             "load",
             layer=place.layer,
@@ -278,10 +304,9 @@ class _Lowering:
             source=source,
             destination=slot,
             row_bytes=row_bytes,
-            rows=self.shared.chip.mac.input_memories,
+            rows=rows,
             source_pitch=row_bytes,
             destination_pitch=row_bytes,
-            signals=[Token(place.link.ready)],
             **more,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence as Sequential
 from dataclasses import dataclass, field
 
 from accelsim.chip import Chip, Sram
-from accelsim.compiler.layout import align, int8_block, pack_weights, parameter_block, whole_tiles
+from accelsim.compiler.layout import align, int8_block, pack_weights, parameter_block, tile_bytes, weights_bytes
 from accelsim.compiler.stages import Plan, Product, Segment, Sequence, Stage
 from accelsim.errors import CapacityError
 from accelsim.isa import opcodes
@@ -182,11 +182,12 @@ def plan_residency(products: Sequential[Product], chip: Chip) -> list[int]:
     CapacityError
         Not even two row tiles of every product fit.
     """
-    sram, rows = chip.sram.weights, chip.mac.rows
-    whole = [align(whole_tiles(product.rows, rows) * product.columns, sram.word_bytes) for product in products]
+    sram, mac = chip.sram.weights, chip.mac
+    whole = [align(weights_bytes(product.rows, product.columns, mac), sram.word_bytes) for product in products]
     if sum(whole) <= sram.capacity_bytes:
         return [0] * len(products)
-    least = [min(2 * align(rows * p.columns, sram.word_bytes), size) for p, size in zip(products, whole, strict=True)]
+    a_tile = [align(tile_bytes(product.columns, mac), sram.word_bytes) for product in products]
+    least = [min(2 * tile, size) for tile, size in zip(a_tile, whole, strict=True)]
     left = sram.capacity_bytes - sum(least)
     if left < 0:
         raise CapacityError(
@@ -201,15 +202,15 @@ def plan_residency(products: Sequential[Product], chip: Chip) -> list[int]:
     blocks = [0] * len(products)
     target = 4 * chip.dram.read_latency_cycles * chip.dram.bytes_per_cycle
     for place, index in enumerate(streamed):
-        tile = align(rows * products[index].columns, sram.word_bytes)
+        tile = a_tile[index]
         extra = left // (len(streamed) - place) // (2 * tile)
-        all_tiles = -(-products[index].rows // rows)
+        all_tiles = -(-products[index].rows // mac.rows)
         tiles = min(1 + extra, max(1, math.ceil(target / tile)), all_tiles)
         # A divisor of the number of tiles leaves no odd block at the end.
         best = max(count for count in range(1, tiles + 1) if all_tiles % count == 0)
         tiles = best if 2 * best >= tiles else tiles
         left -= 2 * tile * (tiles - 1)
-        blocks[index] = tiles * rows
+        blocks[index] = tiles * mac.rows
     return blocks
 
 
@@ -321,13 +322,13 @@ def _beyond(sequence: Sequence, chip: Chip) -> int:
 
 
 def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: Chip) -> None:
-    name, rows = placed.stage.layer.name, chip.mac.rows
+    name, mac = placed.stage.layer.name, chip.mac
     word = memory.shape.word_bytes
     image.extend(bytes(align(len(image), chip.dram.burst_bytes) - len(image)))
     resident = [one for one in placed.products if not one.block_rows]
     placed.resident_dram = len(image)
     for one in resident:
-        packed = pack_weights(one.product.weights, rows)
+        packed = pack_weights(one.product.weights, mac)
         one.dram = len(image)
         one.weights = memory.take(f"{name} {one.product.name}", len(packed))
         image += packed + bytes(align(len(packed), word) - len(packed))
@@ -336,10 +337,10 @@ def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: 
         placed.resident_bytes = memory.top - placed.resident
     for one in placed.products:
         if one.block_rows:
-            one.slot_bytes = align(one.block_rows * one.product.columns, word)
+            one.slot_bytes = align(weights_bytes(one.block_rows, one.product.columns, mac), word)
             one.weights = memory.take(f"{name} {one.product.name}, two blocks", 2 * one.slot_bytes)
             one.dram = len(image)
-            image += pack_weights(one.product.weights, rows)
+            image += pack_weights(one.product.weights, mac)
 
 
 def _place_parameters(
@@ -350,6 +351,7 @@ def _place_parameters(
     for one in placed.products:
         one.bias = len(chunk)
         chunk += one.product.bias.astype("<i4").tobytes()
+    chunk += bytes(sum(one.product.rows for one in placed.products) * (chip.mac.row_parameters_bytes - 4))
     for step in placed.stage.cell.steps:
         chunk += bytes(align(len(chunk), opcodes.PARAM_BYTES) - len(chunk))
         placed.blocks[step.name] = len(chunk)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from accelsim.chip import Chip
 from accelsim.compiler.cell_choice import cell_of
-from accelsim.compiler.stages import Plan, Product, Segment, Sequence, Sink, Stage
+from accelsim.compiler.stages import Part, Plan, Product, Segment, Sequence, Sink, Stage
 from accelsim.errors import InputError, InternalError
 from accelsim.quant.model import QConcat, QGraph, QLayer, QLinear, QRecurrent, QSelectStep
 
@@ -31,7 +31,7 @@ def build_plan(graph: QGraph, batch: int, chip: Chip) -> Plan:
     Raises
     ------
     InputError
-        A recurrent layer after a selected step, or a graph that computes nothing.
+        A recurrent layer after a selected step, a graph that computes nothing, or one whose output has the input in it.
     """
     return _Planner(graph, batch, chip).plan()
 
@@ -117,8 +117,6 @@ class _Planner:
         for part in layer.parts:
             base, step = self.meaning[part.name]
             step = selected if step is None else step
-            if base == self.graph.input.name:
-                raise InputError(self.graph.name, f"layer {layer.name}", "joins the input itself", "results of layers")
             inner = self.joined.get(base)
             if inner is not None:
                 pieces += self._pieces(inner, step)
@@ -148,7 +146,7 @@ class _Planner:
             if isinstance(layer, QSelectStep) or layer.y.name not in self.uses:
                 continue
             if isinstance(layer, QConcat):
-                self._sequence(layer.y.name, layer.y.features)
+                self._join(layer, whole_input, is_output=layer.y.name == output[0])
                 self.level[layer.y.name] = max(self.level[base] for base, _, _ in self._pieces(layer, None))
                 continue
             base = self._base(layer.x.name)
@@ -174,6 +172,19 @@ class _Planner:
             raise InternalError(f"{graph.name}: the output is stored nowhere")
         between = [one for one in self.sequences.values() if one is not whole_input and one is not last]
         return Plan(tuple(Segment(tuple(stages)) for stages in segments), whole_input, last, tuple(between))
+
+    def _join(self, layer: QConcat, whole_input: Sequence, *, is_output: bool) -> None:
+        """The sequence of a concatenation; what it has of the input is loaded from there."""
+        joined = self._sequence(layer.y.name, layer.y.features)
+        parts, column = [], 0
+        for base, step, size in self._pieces(layer, None):
+            if base == whole_input.name:
+                parts.append(Part(whole_input, column, 0, size, -(step or 0)))
+            column += size
+        if parts and is_output:
+            where = f"layer {layer.name}"
+            raise InputError(self.graph.name, where, "joins the input itself, and is the output", "results of layers")
+        joined.borrowed = tuple(parts)
 
     def _stage(self, layer: QRecurrent | QLinear, backwards: bool, source: int | Sequence) -> Stage:
         uses = self.uses[layer.y.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accelsim.compiler.cells import HIDDEN, INPUT
 from accelsim.compiler.emitter import Operand, Token
+from accelsim.compiler.layout import tile_bytes, weights_bytes
 from accelsim.compiler.placement import PlacedProduct
 from accelsim.compiler.shared import Place, Shared
 from accelsim.isa.opcodes import Memory, Start, Unit
@@ -61,7 +62,7 @@ class Products:
 
     def _product(self, place: Place, which: int, source: Operand, waits: list[Token], signals: list[Token]) -> None:
         one, guard = place.placed.products[which], self.shared.guard(place)
-        emitter, layer = self.shared.emitter, place.layer
+        emitter, layer, mac = self.shared.emitter, place.layer, self.shared.chip.mac
         if not one.block_rows:
             emitter.emit(
                 "matmul",
@@ -86,7 +87,7 @@ class Products:
         if one.blocks:
             rows = one.block_rows
             strides = (
-                (1, one.dram, rows * one.product.columns),
+                (1, one.dram, weights_bytes(rows, one.product.columns, mac)),
                 (2, one.sums, 4 * rows * place.stage.batch),
                 (3, one.bias, 4 * rows),
             )
@@ -101,7 +102,7 @@ class Products:
             done = one.blocks * one.block_rows
             slot = self._slot(place, one, one.blocks, 0)
             operands = [
-                emitter.operand("load", "source", one.dram + done * one.product.columns),
+                emitter.operand("load", "source", one.dram + weights_bytes(done, one.product.columns, mac)),
                 emitter.operand("matmul", "accumulators", one.sums + 4 * done * place.stage.batch),
                 emitter.operand("matmul", "bias", one.bias + 4 * done),
             ]
@@ -138,7 +139,7 @@ class Products:
         emitter, guard = self.shared.emitter, self.shared.guard(place)
         filled, free = self._block_semaphores(place, one)
         dram, sums, bias = operands
-        tile_bytes = self.shared.chip.mac.rows * one.product.columns
+        pitch = tile_bytes(one.product.columns, self.shared.chip.mac)
         emitter.emit(
             "load",
             layer=place.layer,
@@ -146,10 +147,10 @@ class Products:
             memory=Memory.WEIGHTS,
             source=dram,
             destination=slot,
-            row_bytes=tile_bytes,
+            row_bytes=pitch,
             rows=-(-rows // self.shared.chip.mac.rows),
-            source_pitch=tile_bytes,
-            destination_pitch=tile_bytes,
+            source_pitch=pitch,
+            destination_pitch=pitch,
             waits=[Token(free)],
             signals=[Token(filled)],
         )

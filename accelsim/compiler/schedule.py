@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from accelsim.chip import Chip
 from accelsim.compiler.cells import INPUT
-from accelsim.compiler.layout import align, whole_tiles
+from accelsim.compiler.layout import align, weights_bytes
 from accelsim.compiler.stages import Plan, Segment, Sequence, Stage
 
 
@@ -153,7 +153,7 @@ def _stage_cost(stage: Stage, blocks: Sequential[int], ready: float, chip: Chip)
     groups = -(-stage.batch // chip.mac.batch_columns)
     beats = [groups * -(-one.rows // chip.mac.rows) * -(-one.columns // chip.mac.columns) for one in stage.products]
     streamed = sum(
-        whole_tiles(one.rows, chip.mac.rows) * one.columns
+        weights_bytes(one.rows, one.columns, chip.mac)
         for one, block in zip(stage.products, blocks, strict=True)
         if block
     )
@@ -174,11 +174,11 @@ def _stage_cost(stage: Stage, blocks: Sequential[int], ready: float, chip: Chip)
 
 def _resident_bytes(stage: Stage, blocks: Sequential[int], chip: Chip) -> int:
     weights = sum(
-        whole_tiles(one.rows, chip.mac.rows) * one.columns
+        weights_bytes(one.rows, one.columns, chip.mac)
         for one, block in zip(stage.products, blocks, strict=True)
         if not block
     )
-    return weights + sum(4 * product.rows for product in stage.products)
+    return weights + sum(chip.mac.row_parameters_bytes * product.rows for product in stage.products)
 
 
 def _input_slots(stage: Stage, costs: _Costs, first_segment: bool, chip: Chip) -> tuple[int, int]:

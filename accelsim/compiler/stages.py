@@ -44,6 +44,30 @@ class Product:
         return int(self.weights.shape[1])
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Columns of a sequence's steps that lie side by side.
+
+    Parameters
+    ----------
+    sequence : Sequence
+        The one they lie in.
+    column : int
+        First byte in a step of the whole.
+    offset : int
+        First byte in a row of `sequence`.
+    bytes : int
+    first : int
+        The step of the whole that is row 0 of `sequence`.
+    """
+
+    sequence: Sequence
+    column: int
+    offset: int
+    bytes: int
+    first: int
+
+
 @dataclass(eq=False)
 class Sequence:
     """A sequence in DRAM: the input, the output, or what one segment leaves to another.
@@ -59,6 +83,8 @@ class Sequence:
         Frames of a batch.
     first, last : int
         The steps (in time) that are there: first <= t < last.
+    borrowed : tuple of Part
+        Columns that nobody writes here, since they lie in another sequence.
     """
 
     name: str
@@ -67,6 +93,21 @@ class Sequence:
     batch: int
     first: int
     last: int
+    borrowed: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All columns of a step, in order, and where each run of them lies."""
+        parts: list[Part] = []
+        column = 0
+        for part in (*self.borrowed, None):
+            end = self.row_bytes if part is None else part.column
+            if end > column:
+                parts.append(Part(self, column, column, end - column, self.first))
+            if part is not None:
+                parts.append(part)
+                column = part.column + part.bytes
+        return tuple(parts)
 
     @property
     def bytes(self) -> int:

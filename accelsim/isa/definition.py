@@ -87,7 +87,8 @@ class Factor:
         The field whose value is the factor.
     modifier : str
         `bytes` for the element size of the enum's value, `whole_tiles` for the value rounded up to a multiple of the
-        array's rows, empty for the value itself.
+        array's rows, `whole_blocks` to one of the columns of a block of weights, `plus_one` for one more, empty for
+        the value itself.
     """
 
     number: int = 1

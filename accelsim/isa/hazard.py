@@ -60,7 +60,9 @@ class Access:
         return first < self.count and self.address + first * self.pitch < address + size
 
 
-def accesses(instruction: Instruction, addresses: Mapping[str, int], array_rows: int) -> list[Access]:
+def accesses(
+    instruction: Instruction, addresses: Mapping[str, int], array_rows: int, block_columns: int = 1
+) -> list[Access]:
     """What an instruction reads and writes.
 
     Parameters
@@ -70,6 +72,8 @@ def accesses(instruction: Instruction, addresses: Mapping[str, int], array_rows:
         Byte address of each operand: its register's value plus its offset.
     array_rows : int
         Rows of the matrix unit's array, to whose multiples weights are padded.
+    block_columns : int
+        Columns to whose multiples they are.
 
     Returns
     -------
@@ -79,6 +83,7 @@ def accesses(instruction: Instruction, addresses: Mapping[str, int], array_rows:
     rules = definition()
     form = rules.formats[instruction.name]
     fields = instruction.fields
+    multiples = {"whole_tiles": array_rows, "whole_blocks": block_columns}
     memories = {operand.name: rules.operand_memory(form, operand, fields) for operand in form.operands}
     return [
         Access(
@@ -86,7 +91,7 @@ def accesses(instruction: Instruction, addresses: Mapping[str, int], array_rows:
             memory=memories[rule.operand],
             is_write=rule.is_write,
             address=addresses[rule.operand] + rule.after,
-            row_bytes=math.prod(_factor(rules, form, factor, fields, array_rows) for factor in rule.factors),
+            row_bytes=math.prod(_factor(rules, form, factor, fields, multiples) for factor in rule.factors),
             count=fields[rule.count] if rule.count else 1,
             pitch=fields[rule.pitch] if rule.pitch else 0,
         )
@@ -95,12 +100,15 @@ def accesses(instruction: Instruction, addresses: Mapping[str, int], array_rows:
     ]
 
 
-def _factor(rules: Definition, form: Format, factor: Factor, fields: Mapping[str, int], array_rows: int) -> int:
+def _factor(
+    rules: Definition, form: Format, factor: Factor, fields: Mapping[str, int], multiples: Mapping[str, int]
+) -> int:
     if not factor.field:
         return factor.number
     value = fields[factor.field]
-    if factor.modifier == "whole_tiles":
-        return -(-value // array_rows) * array_rows
+    if factor.modifier in multiples:
+        multiple = multiples[factor.modifier]
+        return -(-value // multiple) * multiple
     if factor.modifier == "plus_one":
         return value + 1
     if factor.modifier == "bytes":

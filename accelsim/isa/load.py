@@ -24,7 +24,7 @@ from accelsim.isa.definition import (
 _NUMBERS = ("version", "word_bits", "loop_levels", "address_registers", "guard_registers", "semaphores")
 _KINDS = ("uint", "int", "semaphore", "flag", "register", "guard")
 _BLOCK_TYPES = {"int8": 1, "int16": 2, "int32": 4}
-_MODIFIERS = ("bytes", "whole_tiles", "plus_one")
+_MODIFIERS = ("bytes", "whole_tiles", "whole_blocks", "plus_one")
 _MAX_OFFSET_BITS = 32
 
 

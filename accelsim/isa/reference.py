@@ -267,6 +267,7 @@ def _factor(factor: Factor) -> str:
         "": f"`{factor.field}`",
         "bytes": f"element size of `{factor.field}`",
         "whole_tiles": f"`{factor.field}` rounded up to whole tiles",
+        "whole_blocks": f"`{factor.field}` rounded up to whole blocks",
         "plus_one": f"(`{factor.field}` + 1)",
     }
     return texts[factor.modifier]

@@ -16,6 +16,11 @@ the rules name; within a cycle there is one decision, of the arbiter.
 * An instruction dispatched in cycle t takes a place in its unit's queue in t, and its unit can start it from
   t + `sequencer.dispatch_cycles` on. Its place is free in the cycle after its start. While the queue is full the
   sequencer waits, and everything behind with it.
+* Where `sequencer.program_in_dram` is true, a run begins with its program: the words come over the DRAM bus in bursts
+  of `dram.burst_bytes`, from a burst's beginning on. A request goes out each cycle from 0 on, when one of the
+  sequencer's own `dram.outstanding_bursts` buffers is free; a burst whose transfer ends at time e is there in cycle
+  ceil(e) + `dram.read_latency_cycles`, and its buffer is free in the next. The first instruction is fetched in the
+  cycle after the last burst is there. The words lie apart from the addresses that instructions reach.
 * A `signal` in cycle t is seen in t + `sequencer.semaphore_cycles`.
 * A run ends when `halt` has been fetched and every instruction is done: its cycles are one more than the later of
   `halt`'s cycle and the last done.
@@ -26,8 +31,9 @@ A unit executes its queue in order, an instruction beat by beat. The first beat 
 of the one before in the next cycle; nothing but semaphores makes it wait for results.
 
 * `matmul`: a beat for each `mac.rows` x `mac.columns` tile, row tile after row tile, in each from the first inputs to
-  the last. A beat reads its tile's weights (padding too) and inputs, the first of a row tile also its bias or
-  accumulators; the last writes the accumulators.
+  the last. A beat reads its tile's weights (rows of padding too; columns that pad a row tile to a multiple of
+  `mac.weight_block_columns` have no beats) and inputs, the first of a row tile also its bias or accumulators; the
+  last writes the accumulators.
 * `vector`: a beat for each `vector.lanes` elements. It reads its elements of source, addend, factor and term, the
   first beat the parameter block, then its elements' channel factors, and writes its elements of the destination.
 * `sync`: one beat without access.

@@ -137,7 +137,8 @@ def _instruction(program: Program, index: int, instruction: Instruction, where: 
         yield InputError(where, place, found, "operations that `vector.stages` has, in that order")
     offsets = {operand.name: instruction.fields[operand.offset.name] for operand in form.operands}
     registers = {operand.name: instruction.fields[operand.register.name] for operand in form.operands}
-    for access in accesses(instruction, offsets, program.chip.mac.rows):
+    mac = program.chip.mac
+    for access in accesses(instruction, offsets, mac.rows, mac.weight_block_columns):
         size = memory_bytes(program.chip, access.memory)
         if registers[access.operand] == 0 and access.end > size:
             found = f"{access.operand} reaches byte {access.end - 1} of {access.memory}"

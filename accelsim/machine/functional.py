@@ -61,7 +61,8 @@ def run_functional(program: Program, frames: NDArray[np.int8]) -> NDArray[np.int
         result.address, initial_dram(program), memory.bytes[DRAM], memory.bytes[_WEIGHTS], activations,
         activations.view(np.int16), memory.bytes[_ACCUMULATORS], memory.bytes[_ACCUMULATORS].view(np.int32),
         parameters, parameters.view(np.int16), parameters.view(np.int32), parameters.view(np.float64),
-        activation_tables(), np.array(memory.sizes), program.chip.mac.rows, status,
+        activation_tables(), np.array(memory.sizes), program.chip.mac.rows, program.chip.mac.weight_block_columns,
+        status,
     )  # fmt: skip
     if status[0] != _DONE:
         raise _fault(program, status)
@@ -109,7 +110,7 @@ def _copy(row: Any, source: Any, at: int, destination: Any, to: int, source_pitc
 def _run(
     code: Any, frames: Any, outputs: Any, input_at: int, output_at: int, dram0: Any, dram: Any, weights: Any,
     act8: Any, act16: Any, acc8: Any, acc32: Any, par8: Any, par16: Any, par32: Any, par_real: Any, tables: Any,
-    sizes: Any, array_rows: int, status: Any,
+    sizes: Any, array_rows: int, block_columns: int, status: Any,
 ) -> None:  # fmt: skip
     for frame in range(frames.shape[0]):
         for memory in (weights, act8, acc8, par8):
@@ -118,7 +119,7 @@ def _run(
         dram[input_at : input_at + frames.shape[1]] = frames[frame]
         _run_frame(
             code, dram, weights, act8, act16, acc8, acc32, par8, par16, par32, par_real, tables, sizes, array_rows,
-            status,
+            block_columns, status,
         )  # fmt: skip
         if status[0] != _DONE:
             return
@@ -128,7 +129,7 @@ def _run(
 @jit
 def _run_frame(
     code: Any, dram: Any, weights: Any, act8: Any, act16: Any, acc8: Any, acc32: Any, par8: Any, par16: Any,
-    par32: Any, par_real: Any, tables: Any, sizes: Any, array_rows: int, status: Any,
+    par32: Any, par_real: Any, tables: Any, sizes: Any, array_rows: int, block_columns: int, status: Any,
 ) -> None:  # fmt: skip
     registers = np.zeros((isa.ADDRESS_REGISTERS, 3 + isa.LOOP_LEVELS), dtype=np.int64)
     guards = np.zeros((isa.GUARD_REGISTERS, 3), dtype=np.int64)
@@ -179,7 +180,7 @@ def _run_frame(
                         moved %= registers[number, 2]
                     values[number] = registers[number, 0] + moved
                 if op == _MATMUL:
-                    if _matmul(row, values, weights, act8, acc32, par32, sizes, array_rows, status):
+                    if _matmul(row, values, weights, act8, acc32, par32, sizes, array_rows, block_columns, status):
                         return
                 elif op == _VECTOR:
                     if _vector(row, values, act8, act16, acc32, par8, par16, par32, par_real, tables, sizes, status):
@@ -197,15 +198,17 @@ def _run_frame(
 
 @jit
 def _matmul(
-    row: Any, values: Any, weights: Any, act8: Any, acc32: Any, par32: Any, sizes: Any, array_rows: int, status: Any
-) -> bool:
+    row: Any, values: Any, weights: Any, act8: Any, acc32: Any, par32: Any, sizes: Any, array_rows: int,
+    block_columns: int, status: Any,
+) -> bool:  # fmt: skip
     rows, columns, vectors = row[isa.COL_ROWS], row[isa.COL_COLUMNS], row[isa.COL_EXTRA_VECTORS] + 1
     w = values[row[isa.COL_WEIGHTS_REGISTER]] + row[isa.COL_WEIGHTS_OFFSET]
     x = values[row[isa.COL_INPUT_REGISTER]] + row[isa.COL_INPUT_OFFSET]
     s = values[row[isa.COL_ACCUMULATORS_REGISTER]] + row[isa.COL_ACCUMULATORS_OFFSET]
     b = values[row[isa.COL_BIAS_REGISTER]] + row[isa.COL_BIAS_OFFSET]
     padded = (rows + array_rows - 1) // array_rows * array_rows
-    if _misfit(status, sizes, _WEIGHTS, w, padded * columns, 1) or _misfit(
+    stored = (columns + block_columns - 1) // block_columns * block_columns
+    if _misfit(status, sizes, _WEIGHTS, w, padded * stored, 1) or _misfit(
         status, sizes, _ACTIVATIONS, x, columns * vectors, 1
     ):
         return True
@@ -215,7 +218,7 @@ def _matmul(
         return True
     kernels.matmul(
         weights, w, act8, x, acc32, s // 4, par32, b // 4, row[isa.COL_START], rows, columns, vectors,
-        array_rows,
+        array_rows, stored,
     )  # fmt: skip
     return False
 

@@ -46,7 +46,7 @@ def round_half_away(x: float) -> int:
 @jit
 def matmul(
     weights: Any, w: int, x8: Any, x: int, sums: Any, s: int, bias: Any, b: int, start: int, rows: int, columns: int,
-    vectors: int, array_rows: int,
+    vectors: int, array_rows: int, stored_columns: int,
 ) -> None:  # fmt: skip
     """``sums[rows, vectors] = start + W @ x[columns, vectors]``; W in row tiles, indices in elements of each array.
 
@@ -54,6 +54,8 @@ def matmul(
     ----------
     weights, x8 : int8 arrays
     sums, bias : int32 arrays
+    stored_columns : int
+        Of a row tile in the weights' memory, padding included.
     """
     total = np.empty(array_rows, dtype=np.int32)
     for first in range(0, rows, array_rows):
@@ -68,7 +70,7 @@ def matmul(
                     total[row] = sums[s + (first + row) * vectors + vector]
             for column in range(columns):
                 value = np.int32(x8[x + column * vectors + vector])
-                at = w + first * columns + column * array_rows
+                at = w + first * stored_columns + column * array_rows
                 for row in range(array_rows):
                     total[row] += np.int32(weights[at + row]) * value
             for row in range(height):

@@ -14,8 +14,8 @@ from accelsim.isa.program import Program
 from accelsim.isa.stages import place_operations
 from accelsim.machine.memory import DRAM, MemoryImage
 from accelsim.timing.record import MEMORY_NAMES
-from accelsim.timing.rules import bus_cycle, tile_groups
-from accelsim.timing.stream import Operation, executing_unit, walk
+from accelsim.timing.rules import bus_cycle, padded_columns, tile_groups
+from accelsim.timing.stream import Operation, executing_unit, program_bytes, walk
 
 _MEMORIES = {name: number for number, name in enumerate(MEMORY_NAMES)}
 
@@ -29,8 +29,9 @@ class Bound:
     mac_cycles : int
         Multiply-accumulates over the array's peak.
     dram_cycles : int
-        DRAM bytes the program touches, each counted once, over the bus's bandwidth. Weights that are streamed again
-        for each step move more than that: a chip with a larger memory would not move them.
+        DRAM bytes the program touches, and its words where they lie there, each counted once, over the bus's
+        bandwidth. Weights that are streamed again for each step move more than that: a chip with a larger memory would
+        not move them.
     path_cycles : int
         The longest chain of dependent results, as if there were a unit for every instruction.
     """
@@ -70,18 +71,18 @@ def lower_bound(program: Program) -> Bound:
     program : Program
     """
     flow = _Dataflow(program)
-    macs = 0
+    macs, words = 0, program_bytes(program)
     for operation in walk(program.instructions, program.name):
         if operation is not None:
             if operation.name == "frame":
-                flow, macs = _Dataflow(program), 0
+                flow, macs, words = _Dataflow(program), 0, 0
             flow.follow(operation)
             if operation.name == "matmul":
                 vectors = operation.fields["extra_vectors"] + 1
                 macs += operation.fields["rows"] * operation.fields["columns"] * vectors
     chip = program.chip
     peak = chip.mac.rows * chip.mac.columns * chip.mac.batch_columns
-    touched = int(np.count_nonzero(flow.touched)) * chip.dram.rate.denominator
+    touched = (int(np.count_nonzero(flow.touched)) + words) * chip.dram.rate.denominator
     return Bound(-(-macs // peak), bus_cycle(touched, chip.dram.rate.numerator), flow.last + 1)
 
 
@@ -99,7 +100,8 @@ class _Dataflow:
         """Move results on through an operation."""
         if operation.name not in ("load", "store", "matmul", "vector"):
             return
-        parts = accesses(operation.instruction, operation.addresses, self.chip.mac.rows)
+        mac = self.chip.mac
+        parts = accesses(operation.instruction, operation.addresses, mac.rows, mac.weight_block_columns)
         reads = [part for part in parts if not part.is_write]
         writes = [part for part in parts if part.is_write]
         if operation.name == "matmul":
@@ -122,6 +124,7 @@ class _Dataflow:
     def _matmul(self, operation: Operation, reads: list[Access], write: Access) -> None:
         fields, mac = operation.fields, self.chip.mac
         columns, vectors = fields["columns"], fields["extra_vectors"] + 1
+        stored = padded_columns(columns, mac.weight_block_columns)
         turns = -(-columns // mac.columns) * -(-vectors // mac.batch_columns)
         groups = tile_groups(-(-fields["rows"] // mac.rows), mac.accumulate_interval_cycles)
         # Beats from a tile's last back to that of the tile before it; a group's first has all but one turn in between.
@@ -134,7 +137,7 @@ class _Dataflow:
                 if access.operand == "input":
                     part = self._range(access, 0, columns * vectors)
                 elif access.operand == "weights":
-                    part = self._range(access, first * columns, mac.rows * columns)
+                    part = self._range(access, first * stored, mac.rows * columns)
                 elif access.operand == "bias":
                     part = self._range(access, 4 * first, 4 * size)
                 else:

@@ -9,7 +9,7 @@ from accelsim.chip import Chip
 from accelsim.errors import InternalError
 from accelsim.isa.opcodes import PARAM_BYTES, Addend, Destination, Memory, Requantize, Source, Start
 from accelsim.isa.stages import place_operations
-from accelsim.timing.rules import Access, Pass, burst_bytes_at, split_into_passes, tile_groups
+from accelsim.timing.rules import Access, Pass, burst_bytes_at, padded_columns, split_into_passes, tile_groups
 from accelsim.timing.stream import Operation
 
 _WEIGHTS, _ACTIVATIONS = int(Memory.WEIGHTS), int(Memory.ACTIVATIONS)
@@ -121,9 +121,10 @@ class BeatTable:
         height, width, together = self.chip.mac.rows, self.chip.mac.columns, self.chip.mac.batch_columns
         rows, columns, vectors = fields["rows"], fields["columns"], fields["extra_vectors"] + 1
         size, count = min(height, rows - first), min(width, columns - column)
+        stored = padded_columns(columns, self.chip.mac.weight_block_columns)
         sums = (_ACCUMULATORS, at["accumulators"] + 4 * first * vectors, 4 * size * vectors)
         reads: list[Access] = [
-            (_WEIGHTS, at["weights"] + first * columns + column * height, height * count),
+            (_WEIGHTS, at["weights"] + first * stored + column * height, height * count),
             (_ACTIVATIONS, at["input"] + column * vectors, count * vectors),
         ]
         if column == 0 and fields["start"] == Start.BIAS:

@@ -32,7 +32,7 @@ class Reason(IntEnum):
     BANK = 3
     """A beat is refused: a unit of higher priority has the bank, or took the semaphore's last count."""
     DRAM = 4
-    """A DMA issues no beat, but has data under way or waits for a buffer."""
+    """A DMA issues no beat, but has data under way or waits for a buffer; the sequencer waits for its program."""
     QUEUE = 5
     """The sequencer waits for a place in a unit's queue."""
     IDLE = 6
@@ -203,4 +203,4 @@ class Accountant:
                 return Cause.DRAM, layer
         if self._transfers:
             return Cause.DRAM, next(reversed(self._transfers.values()))
-        return Cause.SEQUENCER, -1
+        return (Cause.DRAM if self._states[Unit.SEQUENCER][0] == Reason.DRAM else Cause.SEQUENCER), -1

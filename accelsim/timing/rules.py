@@ -80,6 +80,11 @@ def tile_groups(tiles: int, interval: int) -> list[int]:
     return [*groups, tiles]
 
 
+def padded_columns(columns: int, block_columns: int) -> int:
+    """Columns of a row tile as its weights lie in memory: whole blocks."""
+    return -(-columns // block_columns) * block_columns
+
+
 def drained(issued: int, latency_cycles: int, last_out: int, drain_cycles: int) -> int:
     """The cycle in which a row tile's sums are written: after the array's latency, and behind those before it.
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from accelsim.chip import Chip
 from accelsim.errors import InputError
 from accelsim.isa import Instruction, definition
-from accelsim.isa.opcodes import LOOP_LEVELS, Memory, Unit
+from accelsim.isa.opcodes import LOOP_LEVELS, WORD_BITS, Memory, Unit
+from accelsim.isa.program import Program
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,11 @@ def executing_unit(operation: Operation, chip: Chip) -> Unit:
     if streamed and operation.fields["memory"] == Memory.ACTIVATIONS:
         return Unit.VECTOR
     return Unit(operation.unit)
+
+
+def program_bytes(program: Program) -> int:
+    """Bytes of a program's words that a run reads out of DRAM."""
+    return len(program.words) * WORD_BITS // 8 if program.chip.sequencer.program_in_dram else 0
 
 
 @dataclass(slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +19,7 @@ from accelsim.profile.bounds import lower_bound
 from accelsim.quant.execute import run_quantized
 from accelsim.quant.model import QGraph
 from tests.support.random_chips import chip_data, chips
-from tests.support.random_models import random_graph, random_network
+from tests.support.random_models import random_graph, random_network, random_skips
 
 FAST = settings(deadline=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow])
 
@@ -79,6 +81,21 @@ def test_cells_and_directions(model: int, steps: int, layers: int, chip: Chip, s
 def test_batches(model: int, steps: int, layers: int, chip: Chip, batch: int) -> None:
     """Frames side by side give each frame's own bytes, with fewer frames than the batch takes too."""
     check(random_network(model, steps=steps, layers=layers, largest=10), chip, model, batch)
+
+
+@settings(FAST, max_examples=80)
+@given(st.integers(0, 2**32), st.integers(1, 6), chips(), st.sampled_from([1, 1, 3]))
+def test_joins_with_the_input(model: int, steps: int, chip: Chip, batch: int) -> None:
+    """Concatenations of which the graph's own input is a part: it is loaded from where the host put it."""
+    check(random_skips(model, steps=steps), chip, model, batch)
+
+
+def test_an_output_with_the_input_in_it_is_refused() -> None:
+    graph = random_skips(0, steps=3)
+    (join,) = (layer for layer in graph.layers if layer.y is graph.layers[-1].x)
+    graph = replace(graph, output=join.y, layers=graph.layers[:-1])
+    with pytest.raises(InputError, match="layer end: joins the input itself, and is the output; expected"):
+        compile_graph(graph, load_chip("tx5368"))
 
 
 def test_a_batch_reads_the_weights_once() -> None:

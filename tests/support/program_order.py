@@ -66,7 +66,7 @@ class ProgramOrder:
     """
 
     def __init__(self, program: Program) -> None:
-        self._array_rows = program.chip.mac.rows
+        self._mac = program.chip.mac
         operations = [one for one in walk(program.instructions, program.name) if one is not None]
         self._parts = [
             _Part(operation, first, last)
@@ -117,7 +117,9 @@ class ProgramOrder:
             return []
         total, size = _elements(operation), part.last - part.first
         touched = []
-        for access in accesses(operation.instruction, operation.addresses, self._array_rows):
+        for access in accesses(
+            operation.instruction, operation.addresses, self._mac.rows, self._mac.weight_block_columns
+        ):
             if access.count > 1:
                 access = replace(access, address=access.address + part.first * access.pitch, count=size)
             elif not _is_read_by_all(operation, access):

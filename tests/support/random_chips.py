@@ -92,6 +92,12 @@ def chips(draw: st.DrawFn, weights_bytes: int = 1 << 16, in_stages: bool = True)
         burst_bytes=draw(st.sampled_from([8, 24, 32, 64])),
         outstanding_bursts=draw(st.integers(1, 8)),
     )
+    if draw(st.booleans()):
+        data["sequencer"]["program_in_dram"] = draw(st.booleans())
+        data["mac"].update(
+            weight_block_columns=draw(st.sampled_from([1, 3, 8, 32])),
+            row_parameters_bytes=draw(st.sampled_from([4, 5, 10, 16])),
+        )
     if in_stages and draw(st.booleans()):
         data["mac"].update(
             accumulate_interval_cycles=draw(st.integers(1, 6)),

@@ -141,22 +141,24 @@ def random_rnn(rng: np.random.Generator, name: str, x: QTensor, y: QTensor, acti
     )
 
 
+def random_recurrent(rng: np.random.Generator, name: str, x: QTensor, y: QTensor, reverse: bool) -> QLayer:
+    """An LSTM, GRU or RNN."""
+    kind = rng.integers(5)
+    if kind == 0:
+        layer: QLstm | QGru | QRnn = random_lstm(rng, name, x, y)
+    elif kind <= 2:
+        layer = random_gru(rng, name, x, y, linear_before_reset=kind == 1)
+    else:
+        layer = random_rnn(rng, name, x, y, "tanh" if kind == 3 else "relu")
+    return replace(layer, reverse=reverse)
+
+
 def random_network(seed: int, *, steps: int, layers: int, largest: int = 16) -> QGraph:
     """Recurrent layers of any kind and direction, and any of the ends that exporters make of them."""
     rng = np.random.default_rng(seed)
 
     def fresh(name: str, shape: tuple[int, ...]) -> QTensor:
         return tensor(name, shape, float(rng.uniform(0.004, 0.03)), int(rng.integers(-30, 30)))
-
-    def recurrent(name: str, x: QTensor, y: QTensor, reverse: bool) -> QLayer:
-        kind = rng.integers(5)
-        if kind == 0:
-            layer: QLstm | QGru | QRnn = random_lstm(rng, name, x, y)
-        elif kind <= 2:
-            layer = random_gru(rng, name, x, y, linear_before_reset=kind == 1)
-        else:
-            layer = random_rnn(rng, name, x, y, "tanh" if kind == 3 else "relu")
-        return replace(layer, reverse=reverse)
 
     x = start = fresh("x", (steps, int(rng.integers(1, largest + 1))))
     made: list[QLayer] = []
@@ -169,11 +171,14 @@ def random_network(seed: int, *, steps: int, layers: int, largest: int = 16) -> 
         direction = rng.choice(["forward", "reverse", "both"])
         y = fresh(f"h{index}", (steps, units))
         if direction != "both":
-            made.append(recurrent(f"layer{index}", x, y, direction == "reverse"))
+            made.append(random_recurrent(rng, f"layer{index}", x, y, direction == "reverse"))
             x = y
             continue
         back = replace(y, name=f"b{index}")
-        made += [recurrent(f"layer{index}", x, y, False), recurrent(f"layer{index}_back", x, back, True)]
+        made += [
+            random_recurrent(rng, f"layer{index}", x, y, False),
+            random_recurrent(rng, f"layer{index}_back", x, back, True),
+        ]
         x = QTensor(f"y{index}", (steps, 2 * units), y.scale, y.zero_point)
         made.append(QConcat(f"concat{index}", (y, back), x))
     end = rng.integers(4)
@@ -194,3 +199,52 @@ def random_network(seed: int, *, steps: int, layers: int, largest: int = 16) -> 
         made.append(random_linear(rng, "fc", x, y))
         x = y
     return QGraph(f"network_{seed}", start, x, tuple(made))
+
+
+def random_skips(seed: int, *, steps: int, largest: int = 10) -> QGraph:
+    """Layers that read the graph's input beside other layers' results: joined in any order, and more than once."""
+    rng = np.random.default_rng(seed)
+    scale, zero_point = float(rng.uniform(0.004, 0.03)), int(rng.integers(-30, 30))
+    made: list[QLayer] = []
+
+    def fresh(name: str, *shape: int) -> QTensor:
+        return tensor(name, shape, scale, zero_point)
+
+    def size() -> int:
+        return int(rng.integers(1, largest + 1))
+
+    def join(name: str, *parts: QTensor) -> QTensor:
+        order = rng.permutation(len(parts))
+        y = fresh(name, *parts[0].shape[:-1], sum(part.features for part in parts))
+        made.append(QConcat(name, tuple(parts[place] for place in order), y))
+        return y
+
+    def pick(name: str, x: QTensor, step: int) -> QTensor:
+        made.append(QSelectStep(name, x, fresh(name, x.features), step))
+        return made[-1].y
+
+    def recurrent(name: str, x: QTensor) -> QTensor:
+        y = fresh(name, steps, size())
+        made.append(random_recurrent(rng, f"{name} layer", x, y, bool(rng.integers(2))))
+        return y
+
+    x = fresh("x", steps, size())
+    first = fresh("first", steps, size())
+    made.append(random_linear(rng, "dense", x, first))
+    second = recurrent("second", first)
+    third = recurrent("third", join("two", second, x) if rng.integers(2) else join("three", x, first, second))
+    end = rng.integers(5)
+    if end == 0:
+        joined = join("end", first, x, third, x)
+    elif end == 1:
+        joined = pick("picked", join("end", second, third, x), int(rng.integers(steps)))
+    elif end == 2:
+        own, other = int(rng.integers(steps)), int(rng.integers(steps))
+        joined = join("end", pick("picked", third, own), pick("picked input", x, other))
+    elif end == 3:
+        joined = join("end", join("inner", x, third), first)
+    else:
+        joined = join("end", x, x)
+    y = fresh("logits", *joined.shape[:-1], size())
+    made.append(random_linear(rng, "fc", joined, y))
+    return QGraph(f"skips_{seed}", x, y, tuple(made))

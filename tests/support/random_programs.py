@@ -209,7 +209,7 @@ def _vector(draw: st.DrawFn, chip: Chip, length: int = 0, source: int = -1) -> I
 
 def _overwrites_itself(instruction: Instruction, chip: Chip) -> bool:
     addresses = {operand.name: instruction.fields[operand.offset.name] for operand in instruction.format.operands}
-    found = accesses(instruction, addresses, chip.mac.rows)
+    found = accesses(instruction, addresses, chip.mac.rows, chip.mac.weight_block_columns)
     (write,) = (access for access in found if access.is_write)
     return any(
         read.overlaps(write) and (read.address, read.row_bytes) != (write.address, write.row_bytes)

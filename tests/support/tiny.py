@@ -44,8 +44,16 @@ _CHIP: dict[str, Any] = {
         "store_queue_depth": 4,
         "semaphores": 8,
         "semaphore_cycles": 1,
+        "program_in_dram": False,
     },
-    "mac": {"rows": 2, "columns": 2, "batch_columns": 1, "latency_cycles": 3},
+    "mac": {
+        "rows": 2,
+        "columns": 2,
+        "batch_columns": 1,
+        "latency_cycles": 3,
+        "weight_block_columns": 1,
+        "row_parameters_bytes": 4,
+    },
     "vector": {"lanes": 2, "latency_cycles": 4},
     "chaining": {"enabled": True, "hop_cycles": 2},
     "sram": {
@@ -67,17 +75,24 @@ _CHIP: dict[str, Any] = {
 
 
 def tiny_chip(**changes: Any) -> Chip:
-    """The chip; `changes` replace keys: ``sequencer__dispatch_cycles=3``, ``sram__weights__banks=1``."""
+    """The chip; `changes` set keys: ``sequencer__dispatch_cycles=3``, ``sram__weights__banks=1``."""
     data = copy.deepcopy(_CHIP)
     for key, value in changes.items():
         *tables, name = key.split("__")
         section = data
         for table in tables:
-            section = section[table]
-        if name not in section:
-            raise KeyError(key)
+            section = section.setdefault(table, {})
         section[name] = value
     return check_chip(data, "tiny")
+
+
+def in_stages(*stages: tuple[int, str], **changes: Any) -> dict[str, Any]:
+    """Changes of the chip for a vector unit of stages: (latency, operations with spaces in between) each."""
+    tables = [
+        {"name": f"stage {number}", "latency_cycles": latency, "operations": operations.split()}
+        for number, (latency, operations) in enumerate(stages)
+    ]
+    return {"vector__latency_cycles": 0, "vector__stages": tables, **changes}
 
 
 def tiny_program(code: str, layers: dict[str, list[tuple[int, int]]] | None = None, **changes: Any) -> Program:

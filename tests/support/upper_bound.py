@@ -6,7 +6,7 @@ from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.timing.beats import BeatTable, bursts
 from accelsim.timing.rules import bus_cycle
-from accelsim.timing.stream import executing_unit, walk
+from accelsim.timing.stream import executing_unit, program_bytes, walk
 
 
 def upper_bound(program: Program) -> int:
@@ -21,6 +21,10 @@ def upper_bound(program: Program) -> int:
     pipeline = max(chip.mac.latency_cycles, chip.vector.depth_cycles, chip.dma.latency_cycles)
     ahead = chip.sequencer.beat_cycles + chip.sequencer.instruction_cycles
     cycles = 1  # halt
+    dram = chip.dram
+    for start in range(0, program_bytes(program), dram.burst_bytes):
+        size = min(dram.burst_bytes, program_bytes(program) - start)
+        cycles += bus_cycle(size * dram.rate.denominator, dram.rate.numerator) + 1 + dram.read_latency_cycles + 1
     for operation in walk(program.instructions, program.name):
         cycles += 1
         if operation is None:

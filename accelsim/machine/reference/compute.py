@@ -220,6 +220,9 @@ class ComputeStage:
         if self.stage.is_last and beat.writes:
             written = drained(context.now, self.stage.latency_cycles, self._last_out, self.stage.drain_cycles)
             self._last_out = written
+        elif self.stage.is_last:
+            # A sync says that what was before it is done.
+            written = max(written, self._last_out)
         self.datapath.compute(job, beat, written, self.stage.number)
         if not self.stage.is_last:
             return

@@ -38,7 +38,8 @@ def check_ranges(operation: Operation, program: Program, sizes: list[int]) -> No
     """
     if operation.name not in ("load", "store", "matmul", "vector"):
         return
-    for access in accesses(operation.instruction, operation.addresses, program.chip.mac.rows):
+    mac = program.chip.mac
+    for access in accesses(operation.instruction, operation.addresses, mac.rows, mac.weight_block_columns):
         if access.address % _element_bytes(operation, access.operand):
             expected = ""
             reason = f"{access.memory} address {access.address} is not aligned to its elements"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator
 from typing import Any
 
@@ -10,7 +11,8 @@ from accelsim.isa.opcodes import Unit
 from accelsim.machine.reference.context import Context
 from accelsim.machine.reference.ranges import check_ranges
 from accelsim.timing.record import Reason
-from accelsim.timing.stream import executing_unit, walk
+from accelsim.timing.rules import burst_bytes_at, bus_cycle
+from accelsim.timing.stream import executing_unit, program_bytes, walk
 
 
 def sequencer(context: Context) -> Generator[Any, Any, None]:
@@ -25,6 +27,8 @@ def sequencer(context: Context) -> Generator[Any, Any, None]:
 def _instructions(context: Context) -> Generator[Any, Any, None]:
     env, me = context.env, Unit.SEQUENCER
     timing = context.chip.sequencer
+    if timing.program_in_dram:
+        yield from _read_program(context)
     for operation in walk(context.program.instructions, context.program.name):
         context.state(me, Reason.BUSY)
         if operation is not None:
@@ -55,6 +59,20 @@ def _instructions(context: Context) -> Generator[Any, Any, None]:
     yield env.timeout(1)
     context.state(me, Reason.IDLE)
     context.halted = True
+
+
+def _read_program(context: Context) -> Generator[Any, Any, None]:
+    """All words come over the DRAM bus, burst by burst, before the first is executed."""
+    dram, size = context.chip.dram, program_bytes(context.program)
+    there: deque[int] = deque(maxlen=dram.outstanding_bursts)
+    context.state(Unit.SEQUENCER, Reason.DRAM)
+    for start in range(0, size, dram.burst_bytes):
+        if len(there) == dram.outstanding_bursts and there[0] >= context.now:
+            yield context.env.timeout(there[0] + 1 - context.now)
+        taken = context.bus(burst_bytes_at(start, size - start, dram.burst_bytes), False, -1)
+        there.append(bus_cycle(taken, dram.rate.numerator) + dram.read_latency_cycles)
+        yield context.env.timeout(1)
+    yield context.env.timeout(max(0, there[-1] + 1 - context.now))
 
 
 def _frame(context: Context) -> Generator[Any, Any, None]:

@@ -41,12 +41,13 @@ class MatrixDatapath(_Datapath):
         fields, at = job.operation.fields, job.operation.addresses
         if job.operation.name != "matmul" or not beat.size:
             return
-        height, vectors = self.context.chip.mac.rows, fields["extra_vectors"] + 1
+        mac, vectors = self.context.chip.mac, fields["extra_vectors"] + 1
+        height, stored = mac.rows, -(-fields["columns"] // mac.weight_block_columns) * mac.weight_block_columns
         if beat.column == 0:
             self._tiles[beat.first] = self._start(fields["start"], at, beat, vectors)
         weights = self._read(
             Memory.WEIGHTS,
-            at["weights"] + beat.first * fields["columns"] + beat.column * height,
+            at["weights"] + beat.first * stored + beat.column * height,
             beat.columns * height,
             "int8",
         ).reshape(beat.columns, height)
