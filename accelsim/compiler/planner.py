@@ -12,6 +12,7 @@ from accelsim.chip import Chip
 from accelsim.compiler.cell_choice import cell_of
 from accelsim.compiler.stages import Part, Plan, Product, Segment, Sequence, Sink, Stage
 from accelsim.errors import InputError, InternalError
+from accelsim.isa import definition
 from accelsim.quant.model import QConcat, QGraph, QLayer, QLinear, QRecurrent, QSelectStep
 
 
@@ -31,7 +32,8 @@ def build_plan(graph: QGraph, batch: int, chip: Chip) -> Plan:
     Raises
     ------
     InputError
-        A recurrent layer after a selected step, a graph that computes nothing, or one whose output has the input in it.
+        A layer of too many units for the batch, a recurrent layer after a selected step, a graph that computes nothing,
+        or one whose output has the input in it.
     """
     return _Planner(graph, batch, chip).plan()
 
@@ -202,11 +204,20 @@ class _Planner:
                 joined = self._sequence(use.layer.y.name, use.layer.y.features)
                 sinks.append(Sink(joined, use.column, use.first, use.last))
         cell = cell_of(layer, self.batch, self.chip)
+        self._check_length(layer, cell.units)
         products = tuple(Product(one.name, one.weights, one.bias) for one in cell.products)
         first, last = min(use.first for use in uses), max(use.last for use in uses)
         stage = Stage(layer, cell, products, backwards, self.steps, 0, 0, source, tuple(sinks), batch=self.batch)
         begin, end = stage.handled(first, last)
         return replace(stage, first=0 if not isinstance(layer, QLinear) else begin, last=end)
+
+    def _check_length(self, layer: QRecurrent | QLinear, units: int) -> None:
+        """A vector instruction works on all units of all frames of a batch."""
+        most = definition().formats["vector"].field("length").maximum
+        if units * self.batch > most:
+            found = f"{units:,} units for --batch {self.batch} are {units * self.batch:,} elements of an instruction"
+            fewer = f", as with --batch {most // units}" if units <= most else ""
+            raise InputError(self.graph.name, f"layer {layer.name}", found, f"at most {most:,}{fewer}")
 
     def _feeds_directly(self, readers: list[_Use], stored: list[_Use], backwards: bool) -> bool:
         """Whether the only reader takes the steps as they come."""

@@ -173,23 +173,14 @@ class LayerBuilder:
             whole = self.concat([layer.x for layer in selections])
             return self.select_step(whole, selections[0].step, selections[0].name)
         for part in parts:
-            if not self._is_hidden_state(part):
-                raise RefusedError(
-                    f"{part.name!r} is concatenated along its features and is no recurrent layer's output"
-                )
             if part.shape[:-1] != parts[0].shape[:-1]:
                 raise RefusedError(f"{part.name!r} of shape {part.shape} is concatenated to one of {parts[0].shape}")
-        first = self._layers[parts[0].name].name
+        producer = self.producer(parts[0])
+        first = parts[0].name if producer is None else producer.name
         name = self.layer_name(f"{first.removesuffix('.forward')}.concat")
         y = self.tensor(f"{name}.y", (*parts[0].shape[:-1], sum(part.features for part in parts)))
         self.add(Concat(name, parts, y))
         return y
-
-    def _is_hidden_state(self, tensor: Tensor) -> bool:
-        layer = self.producer(tensor)
-        if isinstance(layer, SelectStep):
-            return self._is_hidden_state(layer.x)
-        return isinstance(layer, Lstm | Gru | Rnn | Concat)
 
 
 def _last_step(layer: Recurrent) -> int:

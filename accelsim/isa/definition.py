@@ -162,6 +162,11 @@ class Format:
     accesses: tuple[AccessRule, ...]
     reserved: int
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the word in a program in DRAM: whole units of 32 bits, up to the last with a bit of a field."""
+        return 4 * (max(field.high for field in self.fields) // 32 + 1)
+
     def field(self, name: str) -> Field:
         """The field called `name`; KeyError where there is none."""
         for field in self.fields:

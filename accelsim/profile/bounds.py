@@ -129,7 +129,7 @@ class _Dataflow:
         groups = tile_groups(-(-fields["rows"] // mac.rows), mac.accumulate_interval_cycles)
         # Beats from a tile's last back to that of the tile before it; a group's first has all but one turn in between.
         apart = [1 if tile else (turns - 1) * tiles + 1 for tiles in groups for tile in range(tiles)]
-        issued = written = -1
+        issued, written = -1, -mac.drain_cycles
         for first, beats in zip(range(0, fields["rows"], mac.rows), apart, strict=True):
             size = min(mac.rows, fields["rows"] - first)
             ready = -1
@@ -175,8 +175,10 @@ class _Dataflow:
         vector = self.chip.vector
         issued = -1
         for row in range(write.count):
-            issued += -(-write.row_bytes // vector.lanes)
-            self._put(write, row * write.pitch, write.row_bytes, issued + vector.pipeline[-1].latency_cycles)
+            for first in range(0, write.row_bytes, vector.lanes):
+                issued += 1
+                size, written = min(vector.lanes, write.row_bytes - first), issued + vector.pipeline[-1].latency_cycles
+                self._put(write, row * write.pitch + first, size, written)
 
     def _transfer(self, operation: Operation, read: Access, write: Access) -> None:
         dram, rate = self.chip.dram, self.chip.dram.rate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from accelsim.chip import Chip
 from accelsim.errors import InputError
 from accelsim.isa import Instruction, definition
-from accelsim.isa.opcodes import LOOP_LEVELS, WORD_BITS, Memory, Unit
+from accelsim.isa.opcodes import LOOP_LEVELS, Memory, Unit
 from accelsim.isa.program import Program
 
 
@@ -56,7 +56,9 @@ def executing_unit(operation: Operation, chip: Chip) -> Unit:
 
 def program_bytes(program: Program) -> int:
     """Bytes of a program's words that a run reads out of DRAM."""
-    return len(program.words) * WORD_BITS // 8 if program.chip.sequencer.program_in_dram else 0
+    if not program.chip.sequencer.program_in_dram:
+        return 0
+    return sum(instruction.format.stored_bytes for instruction in program.instructions)
 
 
 @dataclass(slots=True)

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.chip import Chip, load_chip
-from accelsim.validation.networks import Shape
+from accelsim.validation.networks import Node, Shape, build_joined
 from accelsim.validation.published import Layer, Row, Table
-from accelsim.validation.simulate import Simulated, difference, one_after_the_other, repeated, simulate_shape
+from accelsim.validation.simulate import (
+    Simulated,
+    difference,
+    one_after_the_other,
+    repeated,
+    simulate,
+    simulate_shape,
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class _Runner:
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self._known: dict[tuple[Shape, int], Simulated] = {}
+        self._known: dict[tuple[Shape | tuple[Node, ...], int], Simulated] = {}
 
     def compare(self, row: Row) -> Compared:
         run, steps = self._run(row), 1
@@ -153,7 +160,15 @@ class _Runner:
         return run.cycles
 
     def _run(self, row: Row) -> Simulated:
+        if row.nodes:
+            return self._network(row)
         return one_after_the_other([repeated(self._layer(layer, row.batch), layer.times) for layer in row.layers])
+
+    def _network(self, row: Row) -> Simulated:
+        key = row.nodes, row.batch
+        if key not in self._known:
+            self._known[key] = simulate(build_joined(row.title, row.nodes), self.chip, batch=row.batch)
+        return self._known[key]
 
     def _layer(self, layer: Layer, batch: int) -> Simulated:
         key = layer.shape, batch

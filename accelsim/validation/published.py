@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from accelsim.validation.networks import Shape
+from accelsim.validation.networks import Node, Shape
 
 _FOLDER = Path(__file__).parent / "data"
 
@@ -32,7 +32,7 @@ class Section(BaseModel):
 
 
 class Layer(Section):
-    """A layer of a row's network, which is a program of its own.
+    """A layer of a row's network.
 
     Parameters
     ----------
@@ -40,6 +40,11 @@ class Layer(Section):
         As in `Shape`.
     times : int
         So many equal layers, one after the other.
+    name : str
+        By which other layers read it.
+    reads : tuple of str
+        The layers whose results it reads side by side, and `input`, the network's own. Where layers say so, they are
+        one program; each is a program of its own where not.
     """
 
     cell: str
@@ -47,6 +52,8 @@ class Layer(Section):
     hidden: int
     timesteps: int = 1
     times: Annotated[int, Field(ge=1)] = 1
+    name: str = ""
+    reads: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @property
     def shape(self) -> Shape:
@@ -65,7 +72,7 @@ class Row(Section):
     name : str
         What it is of; its only layer where empty.
     layers : tuple of Layer
-        Programs that run one after the other.
+        Programs that run one after the other, or one program where they read each other.
     batch : int
         Frames handled at once.
     quantity : str
@@ -90,6 +97,11 @@ class Row(Section):
         """Its name, or that of its only layer."""
         return self.name or str(self.layers[0])
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The layers of a network that is one program; none where each is one of its own."""
+        return tuple(Node(layer.name, layer.shape, layer.reads) for layer in self.layers if layer.reads)
+
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         low, high = self.band_percent
@@ -97,6 +109,8 @@ class Row(Section):
             raise ValueError("band_percent: the larger error first")
         if not self.name and len(self.layers) > 1:
             raise ValueError("name: missing, with more than one layer")
+        if self.nodes and (len(self.nodes) < len(self.layers) or any(layer.times > 1 for layer in self.layers)):
+            raise ValueError("reads: missing for a layer, or with times; either all layers are one program or none")
         if self.quantity.endswith("_per_step") and any(layer.timesteps % 2 for layer in self.layers):
             raise ValueError("timesteps: odd; a step's cycles are what the second half of the steps adds")
         return self
@@ -143,7 +157,7 @@ def published_cycles(chip: str, shape: Shape, batch: int) -> Row | None:
     """
     for table in published_tables():
         for row in table.rows if table.chip == chip else ():
-            alone = len(row.layers) == 1 and row.layers[0].times == 1
+            alone = len(row.layers) == 1 and row.layers[0].times == 1 and not row.nodes
             if alone and (row.quantity, row.layers[0].shape, row.batch) == ("cycles", shape, batch):
                 return row
     return None

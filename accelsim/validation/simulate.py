@@ -11,10 +11,12 @@ from accelsim.chip import Chip
 from accelsim.compiler import compile_graph
 from accelsim.errors import CapacityError
 from accelsim.isa.opcodes import Unit
+from accelsim.isa.program import Program
 from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import Bound, lower_bound
 from accelsim.quant.model import QGraph
 from accelsim.timing.record import MEMORY_NAMES, Reason
+from accelsim.timing.stream import walk
 from accelsim.validation.networks import Shape, build_network
 
 _DRAM, _READ = MEMORY_NAMES.index("dram"), 0
@@ -36,8 +38,8 @@ class Simulated:
     macs : int
         Multiply-accumulates of all frames.
     dram_read_bytes : int
-    input_bytes : int
-        Of those, the frames themselves.
+    activation_bytes : int
+        Of those, the frames themselves, and results that wait in DRAM for a layer after them.
     clock_mhz : float
     """
 
@@ -48,7 +50,7 @@ class Simulated:
     bound: Bound
     macs: int
     dram_read_bytes: int
-    input_bytes: int
+    activation_bytes: int
     clock_mhz: float
 
     @property
@@ -58,8 +60,8 @@ class Simulated:
 
     @property
     def weight_bytes(self) -> int:
-        """DRAM bytes read that are the model's: weights and parameters."""
-        return self.dram_read_bytes - self.input_bytes
+        """DRAM bytes read that are the model's: weights, parameters, and the program where it lies there."""
+        return self.dram_read_bytes - self.activation_bytes
 
     @property
     def time_us(self) -> float:
@@ -94,9 +96,22 @@ def simulate(graph: QGraph, chip: Chip, *, batch: int = 1) -> Simulated:
         bound=lower_bound(program),
         macs=int(counters.macs.sum()),
         dram_read_bytes=int(counters.bytes[:, _DRAM, _READ].sum()),
-        input_bytes=program.inputs[0].bytes,
+        activation_bytes=_activation_bytes(program),
         clock_mhz=chip.chip.clock_mhz,
     )
+
+
+def _activation_bytes(program: Program) -> int:
+    """What a frame loads from behind the image."""
+    total, image_end = 0, program.image_address + len(program.image)
+    for operation in walk(program.instructions, program.name):
+        if operation is None:
+            continue
+        if operation.name == "frame":
+            total = 0
+        elif operation.name == "load" and operation.addresses["source"] >= image_end:
+            total += operation.fields["rows"] * operation.fields["row_bytes"]
+    return total
 
 
 def simulate_shape(shape: Shape, chip: Chip, *, batch: int = 1) -> Simulated:
@@ -144,7 +159,7 @@ def difference(longer: Simulated, shorter: Simulated) -> Simulated:
 
 
 def _combined(one: Simulated, other: Simulated, sign: int) -> Simulated:
-    counts = ("cycles", "array_cycles", "macs", "dram_read_bytes", "input_bytes")
+    counts = ("cycles", "array_cycles", "macs", "dram_read_bytes", "activation_bytes")
     bounds = ("mac_cycles", "dram_cycles", "path_cycles")
     return replace(
         one,

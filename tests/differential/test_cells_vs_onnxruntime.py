@@ -12,10 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accelsim.chip import load_chip
+from accelsim.compiler import compile_graph
 from accelsim.errors import UnsupportedOperatorError
 from accelsim.frontend.onnx import load_onnx
 from accelsim.graph.execute import run_float
 from accelsim.graph.model import Concat, Graph, Gru, Linear, Lstm, Rnn, SelectStep
+from accelsim.machine.run import run_program
+from accelsim.quant.execute import dequantize, quantize_input
+from accelsim.quant.onnx_reader import read_quantized_onnx
+from accelsim.quant.onnx_writer import write_quantized_onnx
+from accelsim.quant.quantize import quantize
 from tests.support.cell_models import DIRECTIONS, HEADS, Model
 from tests.support.onnx_exports import Net, saved
 
@@ -119,6 +126,35 @@ def test_directions_run_by_nodes_of_their_own(joined: Any, tmp_path: Path) -> No
     graph, ours, expected = run_both(path, frames, batch_first=False)
     assert [type(layer) for layer in graph.layers] == [Gru, Gru, Concat]
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_that_read_the_input_beside_results(tmp_path: Path) -> None:
+    """The wiring of a noise suppressor; quantized, ONNX Runtime and both engines agree on every byte."""
+    net = Net(np.random.default_rng(2))
+
+    def dense(x: str, inputs: int, outputs: int) -> str:
+        return str(net.node("Add", [net.node("MatMul", [x, net.weights(inputs, outputs)]), net.weights(outputs)]))
+
+    def gru(x: str, inputs: int, units: int) -> str:
+        operands = [x, net.weights(1, 3 * units, inputs), net.weights(1, 3 * units, units), net.weights(1, 6 * units)]
+        y = net.node("GRU", operands, hidden_size=units)
+        return str(net.node("Squeeze", [y, net.constant([1])]))
+
+    first = dense("x", 5, 4)
+    voice = gru(first, 4, 3)
+    noise = gru(net.node("Concat", [first, voice, "x"], axis=2), 12, 6)
+    denoise = gru(net.node("Concat", [voice, "x", noise], axis=-1), 14, 7)
+    frames = np.random.default_rng(3).normal(size=(2, 6, 5)).astype(np.float32)
+    path = saved(net.model([6, "batch", 5], dense(denoise, 7, 2), rank=3), tmp_path)
+    graph, ours, expected = run_both(path, frames, batch_first=False)
+    assert [type(layer) for layer in graph.layers] == [Linear, Gru, Concat, Gru, Concat, Gru, Linear]
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+    qgraph = quantize(graph, frames).qgraph
+    write_quantized_onnx(qgraph, tmp_path / "quantized.onnx")
+    judge = onnxruntime.InferenceSession(str(tmp_path / "quantized.onnx"), providers=["CPUExecutionProvider"])
+    program = compile_graph(read_quantized_onnx(tmp_path / "quantized.onnx"), load_chip("tx5368"))
+    result = run_program(program, quantize_input(qgraph.input, frames)).outputs
+    np.testing.assert_array_equal(dequantize(qgraph.output, result), judge.run(None, {qgraph.input.name: frames})[0])
 
 
 def test_two_readers_of_both_directions_read_one_concatenation(tmp_path: Path) -> None:

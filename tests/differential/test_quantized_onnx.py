@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.chip import load_chip
+from accelsim.compiler import compile_graph
 from accelsim.frontend.pytorch import load_pytorch
+from accelsim.machine.functional import run_functional
+from accelsim.machine.reference import run_reference
 from accelsim.quant import onnx_functions, onnx_signatures
 from accelsim.quant.calibration_data import load_frames
 from accelsim.quant.execute import dequantize, quantize_input, run_quantized
@@ -30,6 +34,7 @@ from tests.support.quantized_graphs import (
     random_tensor,
     select_step,
 )
+from tests.support.random_models import random_skips
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -110,6 +115,23 @@ def test_every_cell_and_direction_equals_onnx_runtime(cell: str, direction: str)
             assert wrong_values(qgraph, content, features, level) == {}
         compared += len(np.unique(run_quantized(qgraph, quantize_input(source, features))[qgraph.output.name])) > 5
     assert compared > GRAPHS_EACH  # not all of them constant
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_joins_with_the_input_equal_onnx_runtime(seed: int, tmp_path: Path) -> None:
+    """And so do both engines, with the program compiled from what the file says."""
+    qgraph = random_skips(seed, steps=4)
+    features = random_features(np.random.default_rng(seed), qgraph, 3)
+    content = with_every_tensor(qgraph)
+    for level in LEVELS:
+        assert wrong_values(qgraph, content, features, level) == {}
+    write_quantized_onnx(qgraph, tmp_path / "model.onnx")
+    program = compile_graph(read_quantized_onnx(tmp_path / "model.onnx"), load_chip("tx5368"))
+    frames = quantize_input(qgraph.input, features)
+    expected = session(content).run([qgraph.output.name], {qgraph.input.name: features})[0]
+    timed = np.stack([run_reference(program, frame).output for frame in frames])
+    for integers in (run_functional(program, frames), timed):
+        np.testing.assert_array_equal(dequantize(qgraph.output, integers), expected)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "brnn"])

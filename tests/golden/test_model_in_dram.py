@@ -1,7 +1,7 @@
 """What lies in DRAM beside the weights themselves: the program's words, padding, what a row has beside its bias.
 
 The tiny chip's bus moves 4 bytes a cycle in bursts of 16, read data is 5 cycles late, and 2 bursts are under way. A
-word has 36 bytes.
+load's word has 28 bytes there, that of `halt` and `nop` 4.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pytest
 from accelsim.chip import Chip, chip_names, load_chip
 from accelsim.chip.load import check_chip
 from accelsim.compiler import compile_graph
+from accelsim.isa import definition
 from accelsim.isa.program import Program
 from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import lower_bound
@@ -25,43 +26,75 @@ LOAD = "load memory=activations source=[0] destination=[0] row_bytes=4 rows=1"
 
 
 def test_a_program_is_read_before_its_first_instruction() -> None:
-    # 36 bytes are bursts of 16, 16 and 4. Requests in 0 and 1: bus 0-4 and 4-8, there in 9 and 13. The first buffer is
-    # free in 10: bus 10-11, there in 16. `halt` is fetched in 17.
+    # 4 bytes: bus 0-1, there in 6. `halt` is fetched in 7.
     result = trace("", **IN_DRAM)
-    assert (result.rows, result.cycles) == ([], 18)
-    assert result.causes() == {"DRAM": 17, "SEQUENCER": 1}
+    assert (result.rows, result.cycles) == ([], 8)
+    assert result.causes() == {"DRAM": 7, "SEQUENCER": 1}
     counters = result.run.counters
-    assert counters.bytes.sum() == counters.bytes[-1, -1, 0] == counters.traffic[0].sum() == 36
+    assert counters.bytes.sum() == counters.bytes[-1, -1, 0] == counters.traffic[0].sum() == 4
 
 
 def test_instructions_follow_the_last_word() -> None:
-    # 72 bytes are four bursts of 16 and one of 8. Requests in 0, 1, 10, 14, 20: bus to 4, 8, 14, 18, 22; there in 9,
-    # 13, 19, 23, 27. Dispatch in 28; the load asks in 29: bus 29-30, data from 35, written 2 later.
-    result = trace(LOAD, **IN_DRAM)
-    assert result.rows == [(LD, 0, 28, 29, 35, 37)]
-    # the program takes 28 cycles, and moves nothing else
+    # 28 + 4 bytes are two bursts: requests in 0 and 1, bus 0-4 and 4-8, there in 9 and 13. Dispatch in 14; the load
+    # asks in 15: bus 15-16, data from 21, written 2 later.
+    assert trace(LOAD, **IN_DRAM).rows == [(LD, 0, 14, 15, 21, 23)]
+    # the program takes 14 cycles, and moves nothing else
     assert trace(LOAD).rows == [(LD, 0, 0, 1, 7, 9)]
 
 
-def test_more_buffers_keep_the_bus_busy() -> None:
-    # Requests in 0, 1 and 2: bus to 4, 8 and 9, there in 9, 13 and 14; `halt` in 15.
-    assert trace("", dram__outstanding_bursts=3, **IN_DRAM).cycles == 16
-    # One burst of 36 bytes: bus 0-9, there in 14.
-    assert trace("", dram__burst_bytes=64, **IN_DRAM).cycles == 16
+DISPATCHED = [
+    # 28 + 28 + 4 bytes are bursts of 16, 16, 16 and 12. Requests in 0 and 1; the first buffer is free in 10, the second
+    # in 14: bus to 4, 8, 14, 17, there in 9, 13, 19, 22.
+    ({}, 23),
+    # Requests in 0, 1, 2 and 10: bus to 4, 8, 12, 15.
+    ({"dram__outstanding_bursts": 3}, 21),
+    # One at a time: bus 0-4, there in 9; 10-14, 19; 20-24, 29; 30-33, 38.
+    ({"dram__outstanding_bursts": 1}, 39),
+    # One burst of 60 bytes: bus 0-15.
+    ({"dram__burst_bytes": 64}, 21),
+    # Bursts of 40 and 20: bus to 10, 15.
+    ({"dram__burst_bytes": 40}, 21),
+]
+
+
+@pytest.mark.parametrize(("changes", "dispatched"), DISPATCHED)
+def test_bursts_of_a_program(changes: dict[str, int], dispatched: int) -> None:
+    result = trace(f"{LOAD}\n{LOAD}", **changes, **IN_DRAM)
+    assert [row[2] for row in result.rows] == [dispatched, dispatched + 1]
+
+
+def test_words_lie_without_their_empty_end() -> None:
+    # Highest bits: load and store 213, matmul 201, vector 278, address 190, guard 79, sync 59, loop 57, signal 40; 9 of
+    # those that have no more than opcode and guard.
+    units = {
+        "load": 7,
+        "store": 7,
+        "matmul": 7,
+        "vector": 9,
+        "address": 6,
+        "guard": 3,
+        "sync": 2,
+        "loop": 2,
+        "signal": 2,
+    }
+    units |= {"nop": 1, "halt": 1, "frame": 1}
+    assert {name: form.stored_bytes for name, form in definition().formats.items()} == {
+        name: 4 * count for name, count in units.items()
+    }
 
 
 def test_a_frame_does_not_count_the_program() -> None:
     result = trace(f"nop\nframe\n{LOAD}", **IN_DRAM)
     assert result.rows == [(LD, 2, 0, 1, 7, 9)]
     assert result.run.counters.bytes[:, -1].sum() == 4
-    # Four words: 36 cycles of the bus at least, before the frame; in it 4 bytes.
+    # 40 bytes of words come before the frame; in it there are 4.
     assert lower_bound(tiny_program(f"nop\nframe\n{LOAD}", **IN_DRAM)).dram_cycles == 1
 
 
 def test_the_words_are_bytes_of_the_bound() -> None:
-    # 36 bytes at 4 a cycle; 72 and 4
-    assert lower_bound(tiny_program("", **IN_DRAM)).dram_cycles == 9
-    assert lower_bound(tiny_program(LOAD, **IN_DRAM)).dram_cycles == 19
+    # 4 bytes at 4 a cycle; 32 and 4
+    assert lower_bound(tiny_program("", **IN_DRAM)).dram_cycles == 1
+    assert lower_bound(tiny_program(LOAD, **IN_DRAM)).dram_cycles == 9
 
 
 def padded_product(weights_at: int = 0) -> str:

@@ -147,7 +147,7 @@ def random_recurrent(rng: np.random.Generator, name: str, x: QTensor, y: QTensor
     if kind == 0:
         layer: QLstm | QGru | QRnn = random_lstm(rng, name, x, y)
     elif kind <= 2:
-        layer = random_gru(rng, name, x, y, linear_before_reset=kind == 1)
+        layer = random_gru(rng, name, x, y, linear_before_reset=bool(kind == 1))
     else:
         layer = random_rnn(rng, name, x, y, "tanh" if kind == 3 else "relu")
     return replace(layer, reverse=reverse)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from accelsim.chip import Chip, dump_chip, load_chip
 from accelsim.chip.load import check_chip
 from accelsim.compiler import compile_graph
@@ -10,6 +12,7 @@ from accelsim.compiler.placement import place, plan_residency
 from accelsim.compiler.planner import build_plan
 from accelsim.compiler.schedule import choose
 from accelsim.compiler.shared import Shared
+from accelsim.errors import CapacityError, InputError
 from accelsim.isa import decode, definition
 from accelsim.isa.opcodes import Memory
 from tests.support.random_models import random_graph
@@ -30,6 +33,23 @@ def registers(emitter: Emitter) -> dict[int, int]:
 def test_the_reach_is_the_shortest_offset() -> None:
     widths = [one.offset.width for form in definition().formats.values() for one in form.operands]
     assert sram_reach() == 2 ** min(widths)
+
+
+def test_a_batch_of_more_elements_than_an_instruction_has() -> None:
+    chip = load_chip("tx5368")
+    graph = random_graph(0, steps=1, sizes=(2,), linear=2000)
+    # 64,000 elements are a matter of memory alone.
+    with pytest.raises(CapacityError, match=r"sram\.accumulators: 256,000 bytes needed"):
+        compile_graph(graph, chip, batch=32)
+    with pytest.raises(InputError) as caught:
+        compile_graph(graph, chip, batch=33)
+    found = "2,000 units for --batch 33 are 66,000 elements of an instruction"
+    assert str(caught.value) == f"random_0: layer fc: {found}; expected at most 65,535, as with --batch 32"
+
+
+def test_a_layer_of_more_units_than_an_instruction_has_elements() -> None:
+    with pytest.raises(InputError, match=r"layer fc: 70,000 units for --batch 1 .*; expected at most 65,535$"):
+        compile_graph(random_graph(0, steps=1, sizes=(2,), linear=70000), load_chip("tx5368"))
 
 
 def test_rings_behind_the_reach_of_offsets() -> None:

@@ -77,15 +77,6 @@ def backward_output(model: onnx.ModelProto) -> None:
     output_is("turned", 3)(model)
 
 
-def joined_input(model: onnx.ModelProto) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 0, -1]), "target"))
-    model.graph.initializer.append(numpy_helper.from_array(np.array([2]), "axis"))
-    model.graph.node.append(helper.make_node("Unsqueeze", ["x", "axis"], ["apart"], name="apart"))
-    model.graph.node.append(helper.make_node("Concat", ["apart", "apart"], ["twice"], name="twice", axis=2))
-    model.graph.node.append(helper.make_node("Reshape", ["twice", "target"], ["wide"], name="wide"))
-    output_is("wide", 3)(model)
-
-
 def wide_shape(model: onnx.ModelProto) -> None:
     target = next(item for item in model.graph.initializer if item.dims and "weights" in item.name)
     target.dims[0] = 1000
@@ -110,7 +101,6 @@ def sparse(model: onnx.ModelProto) -> None:
         (constant_output, "the output depends on no input"),
         (stacked_output, "output 'both': directions or layers lie on an axis of their own"),
         (backward_output, "output 'turned': runs from the last time step to the first; expected the order of time"),
-        (joined_input, "output 'wide': 'x' is concatenated along its features"),
         (transposed_output, "the features last"),
         (wide_shape, "no valid model"),
         (sparse, "sparse"),

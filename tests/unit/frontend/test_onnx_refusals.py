@@ -166,11 +166,6 @@ REFUSALS: dict[str, tuple[Build, str, str]] = {
         "RNN",
         "W has shape (1, 4, 5), (2, 4, 5) is needed",
     ),
-    "features side by side": (
-        concatenated(lambda _: "x", after_lstm("Identity")),
-        "Concat",
-        "'x' is concatenated along its features and is no recurrent layer's output",
-    ),
     "Relu": (after_lstm("Relu"), "Relu", "no layer of this kind"),
     "Mul": (after_lstm("Mul", weights(4)), "Mul", "shapes only"),
     "bias of nothing": (after_lstm("Add", weights(4)), "Add", "only as the bias of a MatMul"),

@@ -13,10 +13,10 @@ from accelsim.chip import load_chip
 from accelsim.chip.load import describe_keys
 from accelsim.resources import resource_root
 from accelsim.validation.compare import compare_tables
-from accelsim.validation.networks import Shape
+from accelsim.validation.networks import Shape, build_joined
 from accelsim.validation.published import QUANTITIES, Layer, Row, published_cycles, published_tables
 from accelsim.validation.report import COLUMNS, TEXT_COLUMNS, markdown, outside, row_cells, summary
-from accelsim.validation.simulate import simulate_shape
+from accelsim.validation.simulate import simulate, simulate_shape
 from tests.unit.validation.conftest import CHIP, SHAPE, row, table
 
 SMALL = load_chip(CHIP)
@@ -101,12 +101,33 @@ def test_the_report_has_every_row_and_what_it_shows(cycles: int) -> None:
     assert "| :-- | :-- | --: | --: | --: | --: | :-- | --: | :-- |" in text
 
 
+TINY = {"cell": "gru", "input": 1, "hidden": 1}
+
+
+def test_layers_that_read_each_other_are_one_program() -> None:
+    first = Layer(cell="gemv", input=20, hidden=20, name="a", reads=("input",))
+    layers = (first, Layer(cell="gemv", input=40, hidden=20, name="b", reads=("a", "input")))
+    one = row(1, name="net").model_copy(update={"layers": layers})
+    assert simulated(one) == simulate(build_joined("net", one.nodes), SMALL, batch=2).cycles
+    apart = tuple(layer.model_copy(update={"reads": ()}) for layer in layers)
+    assert simulated(one) != simulated(one.model_copy(update={"layers": apart}))
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"band_percent": (5, -5)}, "the larger error first"),
         ({"quantity": "cycles_per_step", "layers": (Layer(cell="gru", input=1, hidden=1, timesteps=3),)}, "odd"),
         ({"layers": (Layer(cell="gru", input=1, hidden=1),) * 2}, "missing, with more than one layer"),
+        (
+            {"layers": (Layer(cell="gru", input=1, hidden=1, reads=("input",)), Layer(cell="gru", input=1, hidden=1))},
+            "missing, with more than one layer",
+        ),
+        (
+            {"name": "two", "layers": ({**TINY, "name": "a", "reads": ("input",)}, {**TINY, "name": "b"})},
+            "either all layers are one program or none",
+        ),
+        ({"layers": ({**TINY, "reads": ("input",), "times": 2},)}, "either all layers are one program or none"),
         ({"quantity": "furlongs"}, "Input should be 'cycles'"),
         ({"published": 0}, "greater than 0"),
         ({"bnad": 1}, "Extra inputs"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,8 +13,8 @@ from accelsim.compiler import compile_graph
 from accelsim.errors import CapacityError, InputError
 from accelsim.machine.run import run_program
 from accelsim.quant.execute import run_quantized
-from accelsim.quant.model import QGru, QLinear, QLstm, QRnn, QSelectStep
-from accelsim.validation.networks import CELLS, Shape, build_network
+from accelsim.quant.model import QConcat, QGru, QLinear, QLstm, QRnn, QSelectStep
+from accelsim.validation.networks import CELLS, INPUT, Node, Shape, build_joined, build_network
 from accelsim.validation.simulate import one_after_the_other, simulate, simulate_shape
 
 SHAPES = [Shape(cell, 24, 40, steps) for cell in CELLS for steps in (1, 5)]
@@ -54,12 +57,70 @@ def test_it_runs_to_the_integers_of_its_definition(shape: Shape, batch: int) -> 
     assert outputs.std() > 10
 
 
+def nodes(steps: int = 3) -> list[Node]:
+    """Layers that read each other and the input; nobody reads `end` and `side`."""
+    return [
+        Node("a", Shape("gemv", 10, 12, steps), (INPUT,)),
+        Node("b", Shape("gru", 12, 8, steps), ("a",)),
+        Node("side", Shape("gemv", 8, 3, steps), ("b",)),
+        Node("c", Shape("lstm", 8 + 10 + 12, 9, steps), ("b", INPUT, "a")),
+        Node("end", Shape("rnn", 9 + 10, 5, steps), ("c", INPUT)),
+    ]
+
+
+def test_layers_that_read_each_other() -> None:
+    graph = build_joined("five", nodes())
+    joins = {layer.y.name: [part.name for part in layer.parts] for layer in graph.layers if isinstance(layer, QConcat)}
+    assert joins == {
+        "c, joined": ["b", INPUT, "a"],
+        "end, joined": ["c", INPUT],
+        "output": ["side", "end"],
+    }
+    assert (graph.input.shape, graph.output.shape) == ((3, 10), (3, 3 + 5))
+    frames = np.random.default_rng(3).integers(-128, 128, (2, 3, 10)).astype(np.int8)
+    outputs = run_program(compile_graph(graph, load_chip("tx5368"), batch=2), frames).outputs
+    assert np.array_equal(outputs, run_quantized(graph, frames)["output"])
+
+
+def test_results_that_come_back_are_no_weights() -> None:
+    chip = load_chip("tx5368")
+    graph = build_joined("five", nodes(steps=4))
+    run = simulate(graph, chip)
+    # A step's frame is read by a, c and end; c and end read what b, a and c have left.
+    assert run.activation_bytes == 4 * (10 + 10 + 10 + 8 + 12 + 9)
+    image = next(region for region in compile_graph(graph, chip).regions if region.name == "image")
+    assert image.bytes - 10 * chip.dram.burst_bytes < run.weight_bytes <= image.bytes
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        (1, {"reads": ("c",)}, "net: layer b: reads c; expected some of input, a"),
+        (1, {"reads": ()}, "net: layer b: reads nothing; expected some of input, a"),
+        (1, {"name": "a"}, "net: layer a: found 'a' of 3 time steps; expected a new name, and 3 time steps"),
+        (1, {"shape": Shape("gru", 12, 8, 2)}, "net: layer b: found 'b' of 2 time steps; expected a new name, and 3"),
+        (3, {"reads": ("b", INPUT)}, "net: layer c: reads 18 features; expected its input, 30"),
+        (
+            0,
+            {"reads": (INPUT, INPUT)},
+            "net: layers: none reads the network's input alone; expected one with reads = [",
+        ),
+    ],
+)
+def test_networks_that_are_refused(place: int, change: dict[str, Any], message: str) -> None:
+    layers = nodes()
+    layers[place] = replace(layers[place], **change)
+    with pytest.raises(InputError) as caught:
+        build_joined("net", layers)
+    assert str(caught.value).startswith(message)
+
+
 @pytest.mark.parametrize("batch", [1, 4])
 def test_what_a_run_says(batch: int) -> None:
     shape = Shape("gru", 20, 30, 4)
     run = simulate_shape(shape, load_chip("tx5368"), batch=batch)
     assert run.macs == batch * 4 * shape.weights
-    assert run.input_bytes == batch * 4 * 20
+    assert run.activation_bytes == batch * 4 * 20
     program = compile_graph(build_network(shape), load_chip("tx5368"), batch=batch)
     assert run.weight_bytes == sum(region.bytes for region in program.regions if region.name == "image")
     assert run.ratio == run.cycles / run.bound.cycles
@@ -71,7 +132,7 @@ def test_programs_one_after_the_other_add_up() -> None:
     chip = load_chip("tx5368")
     runs = [simulate(build_network(Shape("gemv", size, 9)), chip) for size in (30, 50)]
     both = one_after_the_other(runs)
-    for field in ("cycles", "macs", "dram_read_bytes", "input_bytes"):
+    for field in ("cycles", "macs", "dram_read_bytes", "activation_bytes"):
         assert getattr(both, field) == sum(getattr(run, field) for run in runs)
     assert both.bound.path_cycles == sum(run.bound.path_cycles for run in runs)
     assert both.bound.dram_cycles == sum(run.bound.dram_cycles for run in runs)
