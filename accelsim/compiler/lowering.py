@@ -317,6 +317,10 @@ class _Lowering:
         first, last = stage.handled(sink.first, sink.last)
         address, stride = self._step_address(place, sink.sequence, sink.first, first)
         begin = first + stage.delay
+        for unwanted in ((stage.first, first), (last, stage.last)):
+            if unwanted[0] < unwanted[1]:
+                guard, waits = shared.guard(place, *unwanted), [Token(ready)]
+                shared.emitter.emit("sync", layer=place.layer, guard=guard, unit=Unit.STORE, waits=waits)
         shared.emitter.emit(
             "store",
             layer=place.layer,

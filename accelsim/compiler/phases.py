@@ -171,8 +171,8 @@ class Phases:
         if reader is not None:
             other = self._reader(place, reader)
             wanted.append((other.link.ready, other.stage.first, other.stage.last))
-        for sink, (ready, _) in zip(stage.sinks, place.link.stored, strict=True):
-            wanted.append((ready, *stage.handled(sink.first, sink.last)))
+        # Of steps that don't leave, the store unit takes the token all the same: it has time, the vector unit has not.
+        tokens += [Token(ready) for ready, _ in place.link.stored]
         for semaphore, first, last in wanted:
             if (first, last) == (stage.first, stage.last):
                 tokens.append(Token(semaphore))

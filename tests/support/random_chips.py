@@ -144,6 +144,9 @@ def _in_stages(draw: st.DrawFn, data: dict[str, Any]) -> None:
     )
     for name in ("activations", "accumulators"):
         data["sram"][name]["conflict_free"] = draw(st.booleans())
+    for memory in data["sram"].values():
+        # Room for whole row tiles, of which as many as take turns.
+        memory["capacity_bytes"] *= 16 if data["vector"]["whole_row_tiles"] else 1
     data["dma"]["loads_through_vector"] = draw(st.booleans())
     columns = data["mac"]["columns"]
     data["mac"]["input_memories"] = draw(st.sampled_from([part for part in (1, 2, 5, 8) if columns % part == 0]))
