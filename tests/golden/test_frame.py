@@ -9,9 +9,6 @@ import pytest
 from accelsim.errors import InputError, ManyErrors
 from accelsim.isa.asm_file import disassemble_program
 from accelsim.isa.opcodes import Unit
-from accelsim.machine.memory import MemoryImage
-from accelsim.machine.reference import engine
-from accelsim.machine.reference.context import Context
 from accelsim.profile.bounds import lower_bound
 from tests.support.command_line import Program
 from tests.support.tiny import ST, VX, Run, frame, in_stages, tiny_program, trace
@@ -32,6 +29,15 @@ def test_cycles_and_counters_start_behind_it() -> None:
     assert result.states(Unit.SEQUENCER) == {"BUSY": 2, "IDLE": 4}
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_traffic_is_counted_from_it_on(streamed: bool) -> None:
+    code = "sync unit=matrix\n" * 9 + "frame\n" + LOAD.format("activations", 0, 4, "")
+    counters = trace(code, dma__loads_through_vector=streamed).run.counters
+    # the bus's cycle in 1, or two beats of two bytes in 1 and 2
+    assert counters.traffic[0, :4].tolist() == ([0, 2, 2, 0] if streamed else [0, 4, 0, 0])
+    assert counters.bytes[-1, 4].tolist() == [4, 0]
+
+
 @pytest.mark.parametrize(
     ("before", "changes", "seen"),
     [
@@ -46,24 +52,13 @@ def test_cycles_and_counters_start_behind_it() -> None:
     ],
 )
 def test_it_waits_until_everything_is_seen(before: str, changes: dict[str, int], seen: int) -> None:
-    """The bus tells: a transfer of the frame would have to wait for one that is not over."""
     program = tiny_program(before + "frame\nsync unit=store\n", **changes)
     steps = before.count("\n")
     result = trace(before + "frame\nsync unit=store\n", **changes)
     assert result.rows == [(ST, steps + 1, 0, 1, 1, 3)]
     assert result.cycles == 4
     assert lower_bound(program).cycles <= 4
-    # The absolute cycle is what the engine counted off.
-    assert begin(before + "frame\n", **changes) == max(seen, steps) + 1
-
-
-def begin(code: str, **changes: int) -> int:
-    """The cycle in which the frame begins."""
-    program = tiny_program(code, **changes)
-    context = Context(program, MemoryImage(program), False, None)
-    engine._start(context)
-    context.env.run()
-    return context.frame_start
+    assert result.run.counters.setup_cycles == max(seen, steps) + 1
 
 
 def test_semaphores_last() -> None:
