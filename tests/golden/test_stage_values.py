@@ -69,6 +69,13 @@ def test_kept_is_saturated_but_neither_scaled_shifted_nor_clamped(run: Run, chip
     assert kept == [300, -300, 32767, -32768]
 
 
+@pytest.mark.parametrize("chip", CHIPS, ids=["one stage", "four", "one each", "one of stages"])
+def test_a_product_is_saturated_before_a_term_is_added(run: Run, chip: dict[str, Any]) -> None:
+    more = "multiply factor=[32] accumulate term=[64] keep"
+    _, kept = vector(run, chip, more, [32767, -32768, 20000], [2, 2, 3], [-7, 9, 1])
+    assert kept == [32760, -32759, 32767]
+
+
 def test_nothing_is_kept_unasked(run: Run) -> None:
     result, kept = vector(run, {}, "", [6, 8])
     assert (result, kept) == ([3, 4], [0, 0])
