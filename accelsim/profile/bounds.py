@@ -165,7 +165,6 @@ class _Dataflow:
                     each = access.row_bytes // length
                     part = self._range(access, each * first, each * size)
                 written = max(written, int(part.max()) + 1 + left[places.get(access.operand, 0)])
-            written = max(written, first // lanes + left[0])
             for write in writes:
                 width = write.row_bytes // length
                 self._put(write, width * first, width * size, written)
