@@ -76,6 +76,24 @@ def test_a_product_is_saturated_before_a_term_is_added(run: Run, chip: dict[str,
     assert kept == [32760, -32759, 32767]
 
 
+@pytest.mark.parametrize("chip", CHIPS, ids=["one stage", "four", "one each", "one of stages"])
+def test_a_source_is_saturated_before_it_is_multiplied(run: Run, chip: dict[str, Any]) -> None:
+    content = struct.pack("<2i2h", 40000, -70000, 2, 2).ljust(32, b"\0") + struct.pack("<3i3bx3h10x", *[0] * 7, -9, 9)
+    program = tiny_program(
+        """
+        load memory=accumulators source=[0] destination=[0] row_bytes=8 rows=1 signal=s1
+        load memory=activations source=[8] destination=[0] row_bytes=4 rows=1 signal=s2
+        load memory=parameters source=[32] destination=[0] row_bytes=32 rows=1 signal=s3
+        vector source=[0] factor=[0] destination=[64] kept=[96] parameters=[0] source_type=int32 ^
+        destination_type=int8 length=2 multiply shift=2 keep wait=s1,s2,s3 signal=s4
+        store memory=activations source=[96] destination=[256] row_bytes=4 rows=1 wait=s4
+    """.replace("^\n", ""),
+        **chip,
+    )
+    # 32767 * 2 / 4, halves away from zero, and -32768 * 2 / 4
+    assert run(program, frame(content))[:4].view("<i2").tolist() == [16384, -16384]
+
+
 def test_nothing_is_kept_unasked(run: Run) -> None:
     result, kept = vector(run, {}, "", [6, 8])
     assert (result, kept) == ([3, 4], [0, 0])
