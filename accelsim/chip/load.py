@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from accelsim.chip.model import MISFIT, Chip
+from accelsim.chip.model import MISFIT, Chip, VectorStage
 from accelsim.errors import InputError, ManyErrors
 from accelsim.resources import resource_root
 
@@ -136,11 +136,14 @@ def _nearest(key: str, keys: set[str]) -> str:
 
 
 def _explain(item: Any, where: str | Path) -> InputError:
-    key = ".".join(str(part) for part in item["loc"]) or "the file"
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"])[1:] or "the file"
     if item["type"] == "extra_forbidden":
         keys = set(_keys(Chip, ""))
         tables = {known.rsplit(".", 1)[0] for known in keys}
-        return InputError(where, key, "unknown key" + _nearest(key, keys | tables))
+        place = key.rpartition(".")[0]
+        # Inside a list of tables the keys are those of its tables.
+        inner = {f"{place}.{name}" for name in VectorStage.model_fields} if place.endswith("]") else set()
+        return InputError(where, key, "unknown key" + _nearest(key, inner or keys | tables))
     if item["type"] == "missing":
         return InputError(where, key, "missing")
     context = item.get("ctx", {})
@@ -157,6 +160,8 @@ _EXPECTED = {
     "float_type": "a number",
     "finite_number": "a finite number",
     "bool_type": "true or false",
+    "tuple_type": "a list",
+    "literal_error": "one of {expected}",
     "string_type": "a text",
     "model_type": "a table",
     "dict_type": "a table",

@@ -148,8 +148,8 @@ class Vector(Section):
     @model_validator(mode="after")
     def _one_latency(self) -> Vector:
         if bool(self.stages) == bool(self.latency_cycles):
-            found = f"{self.latency_cycles} and {len(self.stages)} stages"
-            raise _misfit("latency_cycles", found, "at least 1 without stages, or 0 with them")
+            expected = "0, as the stages say it" if self.stages else "at least 1, or stages that say it"
+            raise _misfit("latency_cycles", self.latency_cycles, expected)
         return self
 
 

@@ -21,6 +21,8 @@ COLUMNS = (
 """Headers of a table of rows."""
 TEXT_COLUMNS = ("row", "quantity", "bound by", "in its band")
 """Those of them that are text; the others are numbers."""
+NEAR_PERCENT, FAR_PERCENT = 5, 15
+"""What a reader would call reproduced, and not reproduced, whatever the band."""
 
 
 def row_cells(one: Compared) -> tuple[str, ...]:
@@ -33,8 +35,8 @@ def row_cells(one: Compared) -> tuple[str, ...]:
         figure(one.row.published),
         f"{one.error_percent:+.1f}",
         f"{_signed(low)} to {_signed(high)}",
-        one.limit,
-        f"{one.ratio:.2f}",
+        # What the array alone takes is not what bounds the run.
+        *(("-", "-") if one.row.quantity == "array_cycles_per_step" else (one.limit, f"{one.ratio:.2f}")),
         "yes" if one.inside else "NO",
     )
 
@@ -54,12 +56,15 @@ def outside(tables: Iterable[ComparedTable]) -> list[Compared]:
 
 
 def summary(tables: Sequence[ComparedTable]) -> str:
-    """How many rows are where they should be, and which are not."""
+    """How many rows are where they should be, and which are not; and how near, since some bands are wide."""
     rows = [row for table in tables for row in table.rows]
     lost = outside(tables)
+    near = sum(abs(row.error_percent) <= NEAR_PERCENT for row in rows)
+    far = sum(abs(row.error_percent) > FAR_PERCENT for row in rows)
     text = f"{len(rows) - len(lost)} of {len(rows)} rows in their bands"
+    spread = f"Within {NEAR_PERCENT} % of the published figure: {near}; more than {FAR_PERCENT} % off: {far}"
     names = "; ".join(f"{one.row.title} ({QUANTITIES[one.row.quantity]})" for one in lost)
-    return f"{text}; outside: {names}" if lost else text
+    return f"{text}; outside: {names}. {spread}" if lost else f"{text}. {spread}"
 
 
 def markdown(tables: Sequence[ComparedTable], *, command: str, picture: str) -> str:

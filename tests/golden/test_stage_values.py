@@ -147,3 +147,26 @@ def test_a_load_through_the_vector_unit(run: Run, lanes: int) -> None:
     found = run(program, frame(bytes(range(1, 33))))[:32].tolist()
     rows = [list(range(3 + 7 * row, 8 + 7 * row)) for row in range(3)]
     assert found[8:26] == [*rows[0], 0, *rows[1], 0, *rows[2], 0]
+
+
+@pytest.mark.parametrize("gap", [0, 4, 12, 40])
+@pytest.mark.parametrize("chip", CHIPS)
+def test_the_parameter_block_is_read_with_the_first_beat(run: Run, chip: dict[str, Any], gap: int) -> None:
+    """A later load over it, for which the instruction's start is all that is waited for, changes nothing."""
+    blocks = [struct.pack("<3i3bx3h10x", 0, 0, HALF, 0, 0, 0, zero, -128, 127) for zero in (0, 50)]
+    nops = "nop\n" * gap
+    how = "source_type=int16 destination_type=int8 length=4 output_requantize"
+    program = tiny_program(
+        f"""
+        load memory=activations source=[0] destination=[0] row_bytes=64 rows=1 signal=s1
+        load memory=parameters source=[64] destination=[0] row_bytes=32 rows=1 signal=s2
+        vector source=[0] destination=[128] parameters=[0] {how} wait=s1,s2 signal=s3
+        {nops}
+        load memory=parameters source=[96] destination=[0] row_bytes=32 rows=1
+        store memory=activations source=[128] destination=[256] row_bytes=4 rows=1 wait=s3
+        """,
+        **chip,
+    )
+    values = np.asarray([2, 4, 6, 8], "<i2").tobytes().ljust(64, b"\0")
+    result = run(program, frame(values + b"".join(blocks)))
+    assert result[:4].tolist() == [1, 2, 3, 4]

@@ -39,13 +39,16 @@ class Tokens:
         For the deadlock message.
     count : int
         At the start.
+    aged : bool
+        Whether somebody asks how long counts have been there (`count_since`).
     """
 
-    def __init__(self, env: simpy.Environment, name: str, count: int = 0) -> None:
+    def __init__(self, env: simpy.Environment, name: str, count: int = 0, *, aged: bool = False) -> None:
         self.env = env
         self.name = name
         self.count = count
         self._waiting: list[simpy.Event] = []
+        self._aged = aged
         self._young: deque[tuple[int, int]] = deque()
 
     def give(self, amount: int, visible: int) -> None:
@@ -70,7 +73,8 @@ class Tokens:
 
     def _add(self, amount: int) -> None:
         self.count += amount
-        self._young.append((int(self.env.now), amount))
+        if self._aged:
+            self._young.append((int(self.env.now), amount))
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             event.succeed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import simpy
@@ -36,12 +36,15 @@ class Job:
     layer : int
         -1 for none.
     event : EVENT record
+    block : int8[PARAM_BYTES]
+        A vector instruction's parameter block, read with its first beat.
     """
 
     operation: Operation
     unit: Unit
     layer: int
     event: Row
+    block: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
     def tokens(self, kind: str, each: bool) -> list[int]:
         """Semaphores it waits for or signals (`wait`, `signal`), as a whole or element by element."""
@@ -91,7 +94,8 @@ class Context:
         self.env = simpy.Environment()
         self.arbiter = Arbiter(self.env)
         self.beats = BeatTable(self.chip)
-        self.semaphores = [Tokens(self.env, f"semaphore s{number}") for number in range(SEMAPHORES)]
+        aged = bool(self.chip.vector.wake_cycles)
+        self.semaphores = [Tokens(self.env, f"semaphore s{number}", aged=aged) for number in range(SEMAPHORES)]
         depth = self.chip.sequencer
         self.queues = {
             Unit.LOAD: Queue(self.env, "load", depth.load_queue_depth),

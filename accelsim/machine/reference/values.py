@@ -128,6 +128,8 @@ class VectorDatapath(_Datapath):
         fields, at = job.operation.fields, job.operation.addresses
         first, count = beat.first, beat.size
         self.context.counters.elements[job.layer] += count
+        if first == 0:
+            job.block = self.context.memory.bytes[Memory.PARAMETERS][at["parameters"] :][: opcodes.PARAM_BYTES].copy()
         value = np.zeros(count, dtype=np.int64)
         if fields["source_type"] == Source.INT32:
             value = self._read(Memory.ACCUMULATORS, at["source"] + 4 * first, count, "<i4")
@@ -135,27 +137,26 @@ class VectorDatapath(_Datapath):
             value = self._read(Memory.ACTIVATIONS, at["source"] + 2 * first, count, "<i2")
         elif fields["source_type"] == Source.INT8:
             value = self._read(Memory.ACTIVATIONS, at["source"] + first, count, "int8")
-        return self._requantize(fields["requantize"], value, at["parameters"], first)
+        return self._requantize(job, value, at["parameters"], first)
 
     def _addend(self, job: Job, beat: Beat) -> Wide:
         fields, at = job.operation.fields, job.operation.addresses
         if fields["addend_type"] == Addend.INT16:
             return self._read(Memory.ACTIVATIONS, at["addend"] + 2 * beat.first, beat.size, "<i2")
         sums = self._read(Memory.ACCUMULATORS, at["addend"] + 4 * beat.first, beat.size, "<i4")
-        pair = self._factor(at["parameters"], opcodes.PARAM_ADDEND_MULTIPLIER, opcodes.PARAM_ADDEND_SHIFT)
+        pair = _factor(job.block, opcodes.PARAM_ADDEND_MULTIPLIER, opcodes.PARAM_ADDEND_SHIFT)
         return _to_int16(fixedpoint.multiply_by_quantized_multiplier(sums, *pair))
 
     def _result(self, job: Job, beat: Beat, value: Wide, written: int) -> None:
         fields, at = job.operation.fields, job.operation.addresses
-        parameters = at["parameters"]
         if fields["keep"]:
             kept = _to_int16(value).astype(np.int16).view(np.int8)
             self.context.store(job, Memory.ACTIVATIONS, at["kept"] + 2 * beat.first, kept, written)
         if fields["output_requantize"]:
-            pair = self._factor(parameters, opcodes.PARAM_OUTPUT_MULTIPLIER, opcodes.PARAM_OUTPUT_SHIFT)
+            pair = _factor(job.block, opcodes.PARAM_OUTPUT_MULTIPLIER, opcodes.PARAM_OUTPUT_SHIFT)
             value = fixedpoint.multiply_by_quantized_multiplier(value, *pair)
         zero_point, low, high = (
-            self._half(parameters, offset)
+            int(job.block[offset : offset + 2].view("<i2")[0])
             for offset in (opcodes.PARAM_ZERO_POINT, opcodes.PARAM_LOW, opcodes.PARAM_HIGH)
         )
         value = fixedpoint.saturate(value + zero_point, low, high)
@@ -163,19 +164,12 @@ class VectorDatapath(_Datapath):
         start = at["destination"] + np.dtype(narrow).itemsize * beat.first
         self.context.store(job, Memory.ACTIVATIONS, start, value.astype(narrow).view(np.int8), written)
 
-    def _factor(self, parameters: int, multiplier: int, shift: int) -> tuple[int, int]:
-        block = self.context.memory.bytes[Memory.PARAMETERS][parameters:]
-        return int(block[multiplier : multiplier + 4].view("<i4")[0]), int(block[shift])
-
-    def _half(self, parameters: int, offset: int) -> int:
-        block = self.context.memory.bytes[Memory.PARAMETERS][parameters:]
-        return int(block[offset : offset + 2].view("<i2")[0])
-
-    def _requantize(self, kind: int, value: Wide, parameters: int, first: int) -> Wide:
+    def _requantize(self, job: Job, value: Wide, parameters: int, first: int) -> Wide:
+        kind = job.operation.fields["requantize"]
         channels = parameters + opcodes.PARAM_BYTES + 8 * first
         raw = self.context.memory.bytes[Memory.PARAMETERS][channels : channels + 8 * value.size]
         if kind == Requantize.SCALAR:
-            pair = self._factor(parameters, opcodes.PARAM_SOURCE_MULTIPLIER, opcodes.PARAM_SOURCE_SHIFT)
+            pair = _factor(job.block, opcodes.PARAM_SOURCE_MULTIPLIER, opcodes.PARAM_SOURCE_SHIFT)
             scaled: Wide = fixedpoint.multiply_by_quantized_multiplier(value, *pair)
             return scaled
         if kind == Requantize.CHANNEL:
@@ -185,6 +179,10 @@ class VectorDatapath(_Datapath):
             exact = np.clip(value * raw.view("<f8"), -(2.0**31), 2.0**31)
             return fixedpoint.round_half_away(exact).astype(np.int64)
         return value
+
+
+def _factor(block: NDArray[np.int8], multiplier: int, shift: int) -> tuple[int, int]:
+    return int(block[multiplier : multiplier + 4].view("<i4")[0]), int(block[shift])
 
 
 def _to_int16(value: Wide) -> Wide:

@@ -79,6 +79,8 @@ def test_a_band_has_two_ends(cycles: int, factor: float, inside: bool) -> None:
     assert outside(compared) == ([] if inside else [one])
     assert summary(compared).startswith("1 of 1" if inside else "0 of 1 rows in their bands; outside: gru 12 -> 16")
     assert row_cells(one)[-1] == ("yes" if inside else "NO")
+    near = int(abs(one.error_percent) <= 5)
+    assert summary(compared).endswith(f". Within 5 % of the published figure: {near}; more than 15 % off: 0")
 
 
 def test_another_chip_in_place_of_the_tables(cycles: int) -> None:
