@@ -160,9 +160,6 @@ class Chaining(Section):
         description="Whether matrix and vector instructions can take and give elements one by one (a DMA can, by rows)."
     )
     hop_cycles: Positive = Field(1, description="Cycles from an element's production until a chained consumer sees it.")
-    between_vectors: bool = Field(
-        True, description="Whether one vector instruction can take another's results so, or a product's alone."
-    )
 
 
 class Sram(Section):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from accelsim.chip import Chip
 from accelsim.compiler.lowering import lower
-from accelsim.compiler.placement import PlacedStage, Placement, place, plan_residency
+from accelsim.compiler.placement import PlacedStage, Placement, place
 from accelsim.compiler.planner import build_plan, frame_bytes
+from accelsim.compiler.residency import plan_residency
 from accelsim.compiler.schedule import choose, describe
 from accelsim.errors import InputError
 from accelsim.isa import encode, opcodes

@@ -162,23 +162,19 @@ class Phases:
         return self._between[key]
 
     def _announce(self, place: Place) -> tuple[list[Token], list[tuple[int, int]]]:
-        """Who is told of the result: at once where every step is wanted, by a guarded sync where only some are."""
+        """Who is told of the result: at once, and a reader that wants only some steps by a guarded sync."""
         shared, stage = self.shared, place.stage
         tokens = [Token(place.link.hidden)] if place.link.hidden else []
-        late = []
-        wanted: list[tuple[int, int, int]] = []
-        reader = place.segment.reader(place.index)
-        if reader is not None:
-            other = self._reader(place, reader)
-            wanted.append((other.link.ready, other.stage.first, other.stage.last))
         # Of steps that don't leave, the store unit takes the token all the same: it has time, the vector unit has not.
         tokens += [Token(ready) for ready, _ in place.link.stored]
-        for semaphore, first, last in wanted:
-            if (first, last) == (stage.first, stage.last):
-                tokens.append(Token(semaphore))
-            else:
-                late.append((semaphore, shared.guard(place, first, last)))
-        return tokens, late
+        reader = place.segment.reader(place.index)
+        if reader is None:
+            return tokens, []
+        other = self._reader(place, reader)
+        first, last = other.stage.first, other.stage.last
+        if (first, last) == (stage.first, stage.last):
+            return [*tokens, Token(other.link.ready)], []
+        return tokens, [(other.link.ready, shared.guard(place, first, last))]
 
     def _reader(self, place: Place, index: int) -> Place:
         for places in self.shared.places:

@@ -30,7 +30,7 @@ def choose(plan: Plan, blocks: Sequential[int], chip: Chip) -> tuple[Plan, dict[
     ----------
     plan : Plan
     blocks : sequence of int
-        From `placement.plan_residency`, for all products in order.
+        From `residency.plan_residency`, for all products in order.
     chip : Chip
 
     Returns

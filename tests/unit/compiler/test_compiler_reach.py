@@ -8,8 +8,9 @@ from accelsim.chip import Chip, dump_chip, load_chip
 from accelsim.chip.load import check_chip
 from accelsim.compiler import compile_graph
 from accelsim.compiler.emitter import Emitter, sram_reach
-from accelsim.compiler.placement import place, plan_residency
+from accelsim.compiler.placement import place
 from accelsim.compiler.planner import build_plan
+from accelsim.compiler.residency import plan_residency
 from accelsim.compiler.schedule import choose
 from accelsim.compiler.shared import Shared
 from accelsim.errors import CapacityError, InputError

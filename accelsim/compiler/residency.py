@@ -1,0 +1,54 @@
+"""Which weights stay on the chip, and in blocks of how many rows the others stream."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from accelsim.chip import Chip
+from accelsim.compiler.layout import align, tile_bytes, weights_bytes
+from accelsim.compiler.stages import Product
+from accelsim.errors import CapacityError
+
+
+def plan_residency(products: Sequence[Product], chip: Chip) -> list[int]:
+    """Rows of a block for each product whose weights stream, 0 for those that stay on the chip.
+
+    Each streamed product has two slots of its own, one being filled while the other is used. As many bytes as possible
+    stay; a block is large enough to hide the DRAM's latency where there is room.
+
+    Raises
+    ------
+    CapacityError
+        Not even two row tiles of every product fit.
+    """
+    sram, mac = chip.sram.weights, chip.mac
+    whole = [align(weights_bytes(product.rows, product.columns, mac), sram.word_bytes) for product in products]
+    if sum(whole) <= sram.capacity_bytes:
+        return [0] * len(products)
+    a_tile = [align(tile_bytes(product.columns, mac), sram.word_bytes) for product in products]
+    least = [min(2 * tile, size) for tile, size in zip(a_tile, whole, strict=True)]
+    left = sram.capacity_bytes - sum(least)
+    if left < 0:
+        raise CapacityError(
+            chip.name, "sram.weights", sum(least), sram.capacity_bytes, "bytes", "two row tiles of each streamed matrix"
+        )
+    streamed = []
+    for index in sorted(range(len(products)), key=lambda index: -whole[index]):
+        if whole[index] - least[index] <= left:
+            left -= whole[index] - least[index]
+        else:
+            streamed.append(index)
+    blocks = [0] * len(products)
+    target = 4 * chip.dram.read_latency_cycles * chip.dram.bytes_per_cycle
+    for place, index in enumerate(streamed):
+        tile = a_tile[index]
+        extra = left // (len(streamed) - place) // (2 * tile)
+        all_tiles = -(-products[index].rows // mac.rows)
+        tiles = min(1 + extra, max(1, math.ceil(target / tile)), all_tiles)
+        # A divisor of the number of tiles leaves no odd block at the end.
+        best = max(count for count in range(1, tiles + 1) if all_tiles % count == 0)
+        tiles = best if 2 * best >= tiles else tiles
+        left -= 2 * tile * (tiles - 1)
+        blocks[index] = tiles * mac.rows
+    return blocks
