@@ -39,7 +39,7 @@ def open_model(path: str | Path) -> Any:
         If the file is missing, damaged, invalid, or already quantized.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         data = Path(path).read_bytes()

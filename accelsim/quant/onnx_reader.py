@@ -55,7 +55,7 @@ def read_quantized_onnx(path: str | Path) -> QGraph:
 
 def read_quantized_model(content: bytes, where: str | Path) -> QGraph:
     """`read_quantized_onnx` of a file's bytes; `where` is for messages."""
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from onnx import ModelProto
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,10 @@ def network(shared_data: Path) -> Graph:
     return load_pytorch(shared_data / "kws12" / "lstm.pth", timesteps=25)
 
 
-def same_class_and_keywords(shared_data: Path, graph: Graph, **options: object) -> tuple[int, int]:
+def same_class_and_keywords(shared_data: Path, graph: Graph, **options: Any) -> tuple[int, int]:
     """Test clips classified as the float model does, and keywords classified right."""
     folder = shared_data / "kws12"
-    qgraph = quantize(graph, load_frames(folder / "kws12_calib.npz"), **options).qgraph  # type: ignore[arg-type]
+    qgraph = quantize(graph, load_frames(folder / "kws12_calib.npz"), **options).qgraph
     with np.load(folder / "kws12_test.npz", allow_pickle=False) as test:
         inputs = quantize_input(qgraph.input, test["features"])
         classes = run_quantized(qgraph, inputs)[qgraph.output.name].argmax(axis=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def vector(
     sums: Sequence[int] = (),
     channels: bytes = b"",
     count: int = 0,
-    **parameters: tuple[int, int] | int,
+    **parameters: Any,
 ) -> list[int]:
     """A vector instruction's result.
 
@@ -92,7 +93,7 @@ def vector(
         length,
         activations=first.ljust(32, b"\0") + np.asarray(operands, "<i2").tobytes(),
         accumulators=second.ljust(32, b"\0") + np.asarray(sums, "<i4").tobytes(),
-        parameters=block(**parameters) + channels,  # type: ignore[arg-type]
+        parameters=block(**parameters) + channels,
     )
 
 

@@ -162,10 +162,10 @@ def test_agrees_with_torch(tmp_path: Path) -> None:
     frames = rng().normal(size=(7, 5, 3)).astype(np.float32)
     with torch.no_grad():
         hidden = lstm(torch.from_numpy(frames))[0]
-        expected = {"last": linear(hidden[:, -1]).numpy(), "all": linear(hidden).numpy()}
-    for head in ("last", "all"):
-        graph = load_pytorch(path, timesteps=5, head=head)  # type: ignore[arg-type]
-        np.testing.assert_allclose(run_float(graph, frames)["output"], expected[head], rtol=1e-5, atol=1e-6)
+        expected: dict[Any, Any] = {"last": linear(hidden[:, -1]).numpy(), "all": linear(hidden).numpy()}
+    for head, output in expected.items():
+        graph = load_pytorch(path, timesteps=5, head=head)
+        np.testing.assert_allclose(run_float(graph, frames)["output"], output, rtol=1e-5, atol=1e-6)
 
 
 def test_keyword_model_reproduces_its_float_logits(shared_data: Path) -> None:

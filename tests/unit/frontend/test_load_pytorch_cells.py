@@ -162,7 +162,7 @@ def test_agrees_with_torch(tmp_path: Path, variant: str, nonlinearity: Any, bias
     torch = pytest.importorskip("torch")
     operator, both = VARIANTS[variant]
     torch.manual_seed(1)
-    options = {"nonlinearity": nonlinearity} if operator == "RNN" else {}
+    options: Any = {"nonlinearity": nonlinearity} if operator == "RNN" else {}
     rnn = getattr(torch.nn, operator)(3, 6, 2, bias=bias, batch_first=True, bidirectional=both, **options)
     linear = torch.nn.Linear(12 if both else 6, 4)
     path = tmp_path / "weights.pth"
@@ -170,7 +170,7 @@ def test_agrees_with_torch(tmp_path: Path, variant: str, nonlinearity: Any, bias
     frames = rng().normal(size=(7, 5, 3)).astype(np.float32)
     with torch.no_grad():
         hidden = rnn(torch.from_numpy(frames))[0]
-        expected = {"last": linear(hidden[:, -1]).numpy(), "all": linear(hidden).numpy()}
-    for head in ("last", "all"):
-        graph = load_pytorch(path, timesteps=5, head=head, variant=variant, **options)  # type: ignore[arg-type]
-        np.testing.assert_allclose(run_float(graph, frames)["output"], expected[head], rtol=1e-5, atol=1e-6)
+        expected: dict[Any, Any] = {"last": linear(hidden[:, -1]).numpy(), "all": linear(hidden).numpy()}
+    for head, output in expected.items():
+        graph = load_pytorch(path, timesteps=5, head=head, variant=variant, **options)
+        np.testing.assert_allclose(run_float(graph, frames)["output"], output, rtol=1e-5, atol=1e-6)
