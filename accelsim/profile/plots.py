@@ -21,6 +21,8 @@ from accelsim.profile.timeline import draw_timeline
 
 DOTS_PER_INCH = 150
 _LAYERS_SHOWN = 40
+_LIMIT_SHOWN = 20
+"""How many times the largest traffic the bus's limit may be and still set a picture's height."""
 _NAME_WIDTH = 28
 _DIGIT_WIDTH = 0.011
 """Room a digit needs inside a bar, as a share of the longest bar."""
@@ -121,10 +123,14 @@ def plot_traffic(profile: Profile) -> Figure:
         label=f"written, {profile.total.memory['dram'].written_bytes:,} bytes",
     )
     limit, mean = rates.limit_bytes_per_cycle, rates.mean_bytes_per_cycle
-    axes.axhline(limit, color=VERMILION, linewidth=1.5, label=_rate("limit", limit, profile))
+    # On a bus that is far from full the limit would press all traffic flat.
+    peak = float((read + written).max())
+    shown = limit <= _LIMIT_SHOWN * peak or not peak
+    label = _rate("limit" if shown else "limit, above the picture", limit, profile)
+    axes.axhline(limit, color=VERMILION, linewidth=1.5, label=label)
     axes.axhline(mean, color="black", linewidth=1.2, linestyle="--", label=_rate("mean", mean, profile))
     axes.set_xlim(0, profile.cycles)
-    axes.set_ylim(0, 1.08 * limit)
+    axes.set_ylim(0, 1.08 * (limit if shown else peak))
     axes.set_xlabel(f"cycle (bins of {rates.bin_cycles:,})")
     axes.set_ylabel("bytes per cycle")
     _plain(axes, "both")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,16 @@ def test_traffic_is_drawn_to_the_end_of_the_run_and_below_the_limit(recorded: Re
         recorded.profile.total.memory["dram"].written_bytes
     )
     assert both.values.max() <= 8 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("times", "shown"), [(15, True), (1000, False)])
+def test_traffic_is_not_pressed_flat_by_a_limit_far_above(recorded: Recorded, times: int, shown: bool) -> None:
+    limit = times * float(plot_traffic(recorded.profile).axes[0].patches[1].get_data().values.max())
+    rates = replace(recorded.profile.bandwidth, limit_bytes_per_cycle=limit)
+    figure = plot_traffic(replace(recorded.profile, bandwidth=rates))
+    assert (figure.axes[0].get_ylim()[1] > limit) == shown
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert any("limit, above the picture" in label for label in labels) != shown
 
 
 def test_a_long_run_is_drawn_in_seconds(recorded: Recorded) -> None:
