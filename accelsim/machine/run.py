@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import InternalError
 from accelsim.isa.program import Program
-from accelsim.timing.record import Counters
+from accelsim.machine.memory import check_frames, check_tensors
+from accelsim.timing.record import EVENT, Counters
+
+Engine = Literal["fast", "reference"]
+Events = NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -28,48 +33,111 @@ class Run:
 
     outputs: NDArray[np.int8]
     counters: Counters
-    events: NDArray[np.void] | None
+    events: Events | None
 
 
 def run_program(
     program: Program,
     frames: NDArray[np.int8],
     *,
+    engine: Engine = "fast",
     keep_events: bool = False,
+    take_events: Callable[[Events], None] | None = None,
     check_hazards: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Run frames: the first on the reference engine for its cycles, all on the functional engine for their values.
+    """Run frames: one for its cycles, all on the functional engine for their values.
 
-    Each frame starts anew: memories empty, weights in DRAM.
+    Each frame starts anew: memories empty, weights in DRAM. Values are those of program order. Where a hand-written
+    program lacks a semaphore the hardware's may be others; the reference engine moves them when the hardware would, and
+    `check_hazards` says where.
 
     Parameters
     ----------
     program : Program
     frames : int8[N, *input shape]
         At least one.
+    engine : str
+        What counts the cycles: `fast`, compiled, without values; or `reference`, on SimPy, with the first frame's
+        values at their cycles, which are compared with the functional engine's. Both say the same of time.
     keep_events : bool
         Keep an event for each operation of the first frame.
+    take_events : callable, optional
+        Called with them instead, some thousands at a time, in order of completion; they are not kept.
     check_hazards : bool
-        Check that every read of the first frame sees what program order says.
+        Check that every read of the first frame sees what program order says; on the reference engine, whichever is
+        asked for.
     progress : callable, optional
         Called with the cycle from time to time.
 
     Raises
     ------
     InternalError
-        The two engines differ on the first frame, and no hazard explains it.
+        The reference and the functional engine differ on the first frame, and no hazard explains it.
     DeadlockError, HazardError, InputError
         As the engines raise them.
     """
     from accelsim.machine.functional import run_functional
+
+    check_frames(program, frames)
+    chunks: list[Events] = [np.zeros(0, dtype=EVENT)]
+    take = take_events or (chunks.append if keep_events else None)
+    first: NDArray[np.int8] | None = None
+    if engine == "reference" or check_hazards:
+        counters, first = _on_reference(program, frames[: program.batch], take, check_hazards, progress)
+    else:
+        counters = time_frame(program, take_events=take, progress=progress)
+    outputs = run_functional(program, frames)
+    if first is not None and not np.array_equal(outputs[: len(first)], first):
+        # A hand-written program may race; that is its author's mistake, and the check says where.
+        _on_reference(program, frames[: program.batch], None, True, None)
+        raise InternalError(f"{program.name}: the reference and the functional engine differ on the first frame")
+    return Run(outputs, counters, np.concatenate(chunks) if keep_events and take_events is None else None)
+
+
+def time_frame(
+    program: Program,
+    *,
+    engine: Engine = "fast",
+    take_events: Callable[[Events], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Counters:
+    """The counts of one frame, or batch, without its values.
+
+    Parameters
+    ----------
+    program : Program
+    engine : str
+        As in `run_program`.
+    take_events : callable, optional
+        As in `run_program`.
+    progress : callable, optional
+        Called with the cycle from time to time.
+
+    Raises
+    ------
+    DeadlockError, InputError
+        As the engines raise them.
+    """
+    if engine == "fast":
+        from accelsim.machine.fast import time_program
+
+        return time_program(program, events=take_events, progress=progress).counters
+    check_tensors(program)
+    frame = np.zeros((1, *program.inputs[0].shape), dtype=np.int8)
+    return _on_reference(program, frame, take_events, False, progress)[0]
+
+
+def _on_reference(
+    program: Program,
+    frames: NDArray[np.int8],
+    take: Callable[[Events], None] | None,
+    check_hazards: bool,
+    progress: Callable[[int], None] | None,
+) -> tuple[Counters, NDArray[np.int8]]:
     from accelsim.machine.reference import run_reference
 
-    first = frames[: program.batch]
-    timed = run_reference(program, first, keep_events=keep_events, check_hazards=check_hazards, progress=progress)
-    outputs = run_functional(program, frames)
-    if not np.array_equal(outputs[: len(first)], timed.output):
-        # A hand-written program may race; that is its author's mistake, and the check says where.
-        run_reference(program, first, check_hazards=True)
-        raise InternalError(f"{program.name}: the reference and the functional engine differ on the first frame")
-    return Run(outputs, timed.counters, timed.events)
+    run = run_reference(program, frames, keep_events=take is not None, check_hazards=check_hazards, progress=progress)
+    if take is not None and run.events is not None:
+        take(run.events)
+    return run.counters, run.output

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
 from accelsim.cli.console import print_json, say_written, spinner
+from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
+
+if TYPE_CHECKING:
+    from accelsim.machine.run import Engine, Events
 
 
 @click.command("profile", short_help="Report a program's time and storage, layer by layer.")
 @program_options
 @chip_option("Refuse a program that was compiled for another chip.")
+@engine_option
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Draw cycles by layer, a timeline, traffic.")
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
@@ -26,6 +32,7 @@ def profile_command(
     config: Path | None,
     weight: Path | None,
     chip: str | None,
+    engine: Engine,
     plots: bool,
     outpath: Path,
     as_json: bool,
@@ -43,17 +50,14 @@ def profile_command(
 
     from accelsim.cli.profile_report import files_of, print_details, print_layers
     from accelsim.isa.atomic import write_files
-    from accelsim.machine.memory import check_tensors
-    from accelsim.machine.run import run_program
+    from accelsim.machine.run import time_frame
     from accelsim.profile import build_profile
 
-    check_tensors(opened)
-
-    frame = np.zeros((1, *opened.inputs[0].shape), dtype=np.int8)
+    events: list[Events] = []
     with spinner("simulating", silent=as_json):
-        run = run_program(opened, frame, keep_events=plots)
-    report = build_profile(opened, run.counters, 1)
-    contents = files_of(report, opened, run.events)
+        counters = time_frame(opened, engine=engine, take_events=events.append if plots else None)
+    report = build_profile(opened, counters, 1)
+    contents = files_of(report, opened, np.concatenate(events) if plots else None)
     with output_folder(outpath) as folder:
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)

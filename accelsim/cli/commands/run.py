@@ -10,6 +10,7 @@ import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
 from accelsim.cli.console import note, print_json, say, say_written, spinner
+from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from accelsim.cli.recognition import Recognition
     from accelsim.isa.program import HostTensor, Program
+    from accelsim.machine.run import Engine
     from accelsim.quant.model import QTensor
 
 FRAMES_SHOWN = 12
@@ -38,6 +40,7 @@ class Options:
     layout: str | None
     chip: str | None
     check: str | None
+    engine: Engine
     plots: bool
     outpath: Path
     as_json: bool
@@ -70,6 +73,7 @@ class Options:
     type=click.Choice(["hazards"]),
     help="hazards: check that every read of the first frame sees what program order says, and name what does not.",
 )
+@engine_option
 @click.option("--plots/--no-plots", default=False, show_default=True, help="Draw cycles by layer, a timeline, traffic.")
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
@@ -93,15 +97,17 @@ def _run(state: State, options: Options) -> None:
     from accelsim.isa.atomic import write_files
     from accelsim.machine.memory import check_tensors
     from accelsim.machine.run import run_program
+    from accelsim.machine.warm import compiled_beside
     from accelsim.profile import build_profile
     from accelsim.quant.execute import dequantize
 
     check_tensors(program)
     frames = _device_frames(program, options)
-    with spinner("simulating", silent=options.as_json):
+    with spinner("simulating", silent=options.as_json), compiled_beside():
         run = run_program(
             program,
             frames,
+            engine=options.engine,
             keep_events=options.plots,
             check_hazards=options.check == "hazards",
         )
