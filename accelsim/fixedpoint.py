@@ -182,10 +182,16 @@ def activation_tables() -> NDArray[np.int16]:
     Source: gemmlowp `logistic` and `tanh`, as TensorFlow Lite's `PortableApplySigmoid` and `PortableApplyTanh` use
     them.
     """
-    # The wrapped -|-32768| of the int16 kernel is harmless: widened, -32768 stays itself.
+    # Both functions are made from -|x|: their tables' second halves mirror the first. The wrapped -|-32768| of the int16
+    # kernel is harmless: widened, -32768 stays itself.
+    negative = np.arange(INT16_MIN, 1, dtype=np.int64)
+    half = _sigmoid(negative)
+    sigmoid = np.concatenate([half, INT16_MAX - half[-2:0:-1]])
+    rows = [sigmoid]
+    for bits in range(TANH_INTEGER_BITS):
+        half = _tanh(negative, bits)
+        rows.append(np.concatenate([half, -half[-2:0:-1]]))
     arguments = np.arange(INT16_MIN, INT16_MAX + 1, dtype=np.int64)
-    sigmoid = _sigmoid(arguments)
-    rows = [sigmoid, *(_tanh(arguments, bits) for bits in range(TANH_INTEGER_BITS))]
     rows += [INT16_MAX - sigmoid, np.maximum(arguments, 0), saturate(INT16_MAX - arguments, INT16_MIN, INT16_MAX)]
     tables = np.stack(rows).astype(np.int16)
     tables.setflags(write=False)
