@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from accelsim.chip import Chip
+from accelsim.compiler.arrangement import Arrangement, describe
 from accelsim.compiler.lowering import lower
 from accelsim.compiler.placement import PlacedStage, Placement, place
 from accelsim.compiler.planner import build_plan, frame_bytes
-from accelsim.compiler.residency import plan_residency
-from accelsim.compiler.schedule import choose, describe
+from accelsim.compiler.residency import residency
+from accelsim.compiler.schedule import choose
 from accelsim.errors import InputError
 from accelsim.isa import encode, opcodes
 from accelsim.isa.program import HostTensor, LayerInfo, Program
@@ -17,7 +18,9 @@ MOST_FRAMES = 64
 """Largest batch: what a product's word can say."""
 
 
-def compile_graph(graph: QGraph, chip: Chip, *, batch: int = 1) -> Program:
+def compile_graph(
+    graph: QGraph, chip: Chip, *, batch: int = 1, arrangement: Arrangement | None = None
+) -> Program:
     """Compile a quantized graph for a chip.
 
     Parameters
@@ -27,6 +30,8 @@ def compile_graph(graph: QGraph, chip: Chip, *, batch: int = 1) -> Program:
     batch : int
         Frames handled at once, 1 to 64. Up to the chip's `mac.batch_columns` of them share each read of the weights'
         memory; all of them share what is loaded from DRAM.
+    arrangement : Arrangement, optional
+        By default nothing is hoisted, directions are interleaved, and an estimate says how far layers are apart.
 
     Returns
     -------
@@ -42,10 +47,10 @@ def compile_graph(graph: QGraph, chip: Chip, *, batch: int = 1) -> Program:
     """
     if not 1 <= batch <= MOST_FRAMES:
         raise InputError("--batch", "", f"found {batch}", f"1 to {MOST_FRAMES}")
-    plan = build_plan(graph, batch, chip)
-    products = [product for segment in plan.segments for stage in segment.stages for product in stage.products]
-    blocks = plan_residency(products, chip)
-    plan, slots = choose(plan, blocks, chip)
+    arrangement = arrangement or Arrangement()
+    plan = build_plan(graph, batch, chip, apart=arrangement.apart, hoisted=arrangement.hoisted)
+    blocks = residency(plan, chip)
+    plan, slots = choose(plan, blocks, chip, arrangement)
     placement = place(plan, blocks, slots, batch * frame_bytes(graph), chip)
     instructions, layers = lower(plan, placement, chip).finish()
     steps = plan.output.last - plan.output.first

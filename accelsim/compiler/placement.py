@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Sequence as Sequential
 from dataclasses import dataclass, field
 
 from accelsim.chip import Chip, Sram
+from accelsim.compiler.hoisting import Projection, chunk_steps, input_weights, new_projection, ring_slots, slot_bytes
 from accelsim.compiler.layout import align, int8_block, pack_weights, parameter_block, weights_bytes
+from accelsim.compiler.memories import Memory
 from accelsim.compiler.stages import Plan, Product, Segment, Sequence, Stage
-from accelsim.errors import CapacityError
+from accelsim.errors import CapacityError, InternalError
 from accelsim.isa import opcodes
 from accelsim.isa.program import Region
-
-
-@dataclass
-class Memory:
-    """Hands out addresses of one memory, upwards.
-
-    Parameters
-    ----------
-    name : str
-        As in the memory map.
-    shape : Sram
-    """
-
-    name: str
-    shape: Sram
-    top: int = 0
-    regions: list[Region] = field(default_factory=list)
-
-    def take(self, name: str, size: int, *, apart_from: Collection[int] = ()) -> int:
-        """The address of a new buffer of `size` bytes, aligned to words.
-
-        `apart_from` holds addresses of buffers that the same beats touch: the new one starts in another bank than
-        each of them, so that they don't collide beat by beat.
-        """
-        word, banks = self.shape.word_bytes, self.shape.banks
-        start = align(self.top, word)
-        taken = {address // word % banks for address in apart_from}
-        for bank in range(banks):
-            if (start // word + bank) % banks not in taken:
-                start += bank * word
-                break
-        self.regions.append(Region(name, self.name, start, size))
-        self.top = start + size
-        return start
-
-    def check(self, chip: Chip) -> None:
-        """Raise CapacityError if more was handed out than there is."""
-        if self.top > self.shape.capacity_bytes:
-            largest = max(self.regions, key=lambda region: region.bytes)
-            hint = f"largest buffer: {largest.name}, {largest.bytes:,} bytes"
-            raise CapacityError(chip.name, f"sram.{self.name}", self.top, self.shape.capacity_bytes, "bytes", hint)
 
 
 @dataclass
@@ -118,6 +78,8 @@ class PlacedStage:
     parameters, parameters_dram, parameters_bytes : int
     resident, resident_dram, resident_bytes : int
         Weights that stay, all together.
+    projection : Projection or None
+        What is done ahead of the loop.
     """
 
     stage: Stage
@@ -138,6 +100,12 @@ class PlacedStage:
     resident: int = 0
     resident_dram: int = 0
     resident_bytes: int = 0
+    projection: Projection | None = None
+
+    @property
+    def in_loop(self) -> list[PlacedProduct]:
+        """The products that are done step by step."""
+        return [one for number, one in enumerate(self.products) if number not in self.stage.ahead]
 
 
 @dataclass
@@ -203,10 +171,17 @@ def place(
     constants: dict[tuple[int, str], int] = {}
     remaining = iter(blocks)
     segments: list[list[PlacedStage]] = []
+    in_turns = any(stage.hoisted for stage in all_stages)
+    turns: list[Memory] = []
     for segment in plan.segments:
         segments.append([])
+        if in_turns:
+            # Sums live no longer than their segment, and segments come one after the other.
+            accumulators = Memory("accumulators", srams.accumulators)
+            turns.append(accumulators)
         for index, stage in enumerate(segment.stages):
             placed = PlacedStage(stage, [PlacedProduct(product, next(remaining)) for product in stage.products])
+            placed.projection = new_projection(stage, chip) if stage.hoisted else None
             placed.slots = _behind(segment, index) + 1
             _place_weights(placed, weights, image, chip)
             initial = {} if constants else _initial_blocks(all_stages)
@@ -215,7 +190,7 @@ def place(
             if stage.cell.constants:
                 placed.constants_dram = len(image)
                 image.extend(bytes(stage.elements))
-            if isinstance(stage.source, Sequence):
+            if isinstance(stage.source, Sequence) and not stage.hoisted:
                 placed.input_slots, placed.input_ahead = input_slots[id(stage)]
                 placed.input_bytes = step_bytes(stage.source, chip)
                 placed.input_pitch = align(placed.input_bytes, srams.activations.word_bytes)
@@ -223,10 +198,13 @@ def place(
                     f"{stage.layer.name} input steps", placed.input_pitch * placed.input_slots
                 )
             segments[-1].append(placed)
+    if in_turns:
+        accumulators = _place_projections(segments, turns, weights, activations, chip)
+        memories = (weights, activations, accumulators, parameters)
     for memory in memories:
         memory.check(chip)
     regions = [region for memory in memories for region in memory.regions]
-    sequences, dram = _place_sequences(plan, len(image), input_bytes, chip)
+    sequences, dram = _place_sequences(plan, segments, len(image), input_bytes, chip)
     return Placement(segments, pitch, state_pitch, sequences, bytes(image), regions + dram, constants)
 
 
@@ -243,26 +221,75 @@ def _behind(segment: Segment, index: int) -> int:
     return 1 if reader is None else segment.stages[reader].delay - segment.stages[index].delay
 
 
-def _place_sequences(plan: Plan, image_bytes: int, input_bytes: int, chip: Chip) -> tuple[dict[str, int], list[Region]]:
+def _place_projections(
+    segments: list[list[PlacedStage]], turns: list[Memory], weights: Memory, activations: Memory, chip: Chip
+) -> Memory:
+    """The buffers that projections share, in what is left; returns the accumulators of all segments as one buffer."""
+    every = [placed for placed_stages in segments for placed in placed_stages]
+    hoisted = [placed for placed in every if placed.projection]
+    slot = slot_bytes([placed.stage for placed in hoisted], chip)
+    slots = weights.take("blocks of input products, two", 2 * slot)
+    sram, spill = chip.sram.accumulators, Memory("accumulators", chip.sram.accumulators)
+    word = chip.sram.activations.word_bytes
+    inputs = align(activations.top, word)
+    chunk_bytes = 0
+    for placed in hoisted:
+        one, source = placed.projection, placed.stage.source
+        if one is None or not isinstance(source, Sequence):
+            raise InternalError(f"{placed.stage.layer.name}: hoisted, but reads no sequence")
+        one.weights, one.weights_pitch = slots, slot
+        one.inputs, one.inputs_pitch = inputs, align(source.row_bytes, word)
+        one.chunk = chunk_steps(one, chip.sram.activations.capacity_bytes - inputs, sram.capacity_bytes)
+        chunk_bytes = max(chunk_bytes, one.chunk * one.inputs_pitch)
+    activations.take("a chunk of steps of an input", chunk_bytes)
+    pitch = max(align(one.chunk * one.step_bytes, sram.word_bytes) for placed in hoisted if (one := placed.projection))
+    base = spill.take("spilled sums", 2 * pitch)
+    for placed_stages, accumulators in zip(segments, turns, strict=True):
+        mine = [placed for placed in placed_stages if placed.projection]
+        for number, placed in enumerate(mine):
+            one = placed.projection
+            if one is None:
+                continue
+            one.spill, one.spill_pitch = base, pitch
+            _place_ring(placed, one, accumulators, len(mine) - number)
+    total = max(memory.top for memory in (spill, *turns))
+    regions = [Region("sums, of one segment after the other", "accumulators", 0, total)]
+    return Memory("accumulators", sram, total, regions)
+
+
+def _place_ring(placed: PlacedStage, one: Projection, accumulators: Memory, sharing: int) -> None:
+    """Where the sums of a step arrive, all input products of a stage side by side; `sharing` rings are to come."""
+    rows = sum(placed.products[number].product.rows for number in placed.stage.ahead)
+    sram = accumulators.shape
+    one.ring_pitch = align(4 * rows * placed.stage.batch, sram.word_bytes)
+    room = (sram.capacity_bytes - align(accumulators.top, sram.word_bytes)) // sharing
+    one.ring_slots = ring_slots(placed.stage.steps, one.ring_pitch, room)
+    name = f"{placed.stage.layer.name} input sums of steps"
+    address = one.ring = accumulators.take(name, one.ring_pitch * one.ring_slots)
+    for number in placed.stage.ahead:
+        product = placed.products[number]
+        product.sums = address
+        address += 4 * product.product.rows * placed.stage.batch
+
+
+def _place_sequences(
+    plan: Plan, segments: list[list[PlacedStage]], image_bytes: int, input_bytes: int, chip: Chip
+) -> tuple[dict[str, int], list[Region]]:
     burst = chip.dram.burst_bytes
-    # Seen from wave 0, the address of a stage's first step lies up to its delay's worth of rows lower.
-    lead = max(
-        (
-            max(0, stage.delay + sink.first) * sink.sequence.row_bytes
-            for segment in plan.segments
-            for stage in segment.stages
-            for sink in stage.sinks
-        ),
-        default=0,
-    )
-    addresses = {plan.input.name: align(image_bytes, burst)}
+    sums = [placed.projection.sums for stages in segments for placed in stages if placed.projection]
+    lead = max((_lead(placed) for placed_stages in segments for placed in placed_stages), default=0)
+    addresses = {plan.input.name: align(max(image_bytes, _input_lead(segments)), burst)}
     input_bytes += _beyond(plan.input, chip)
     regions = [
         Region("image", "dram", 0, image_bytes),
         Region("input", "dram", addresses[plan.input.name], input_bytes),
     ]
     top = max(addresses[plan.input.name] + input_bytes, lead)
-    for name, sequence in [("output", plan.output), *((f"sequence {one.name}", one) for one in plan.between)]:
+    for name, sequence in [
+        ("output", plan.output),
+        *((f"sequence {one.name}", one) for one in plan.between),
+        *((one.name, one) for one in sums),
+    ]:
         addresses[sequence.name] = align(top, burst)
         size = sequence.bytes + _beyond(sequence, chip)
         regions.append(Region(name, "dram", addresses[sequence.name], size))
@@ -270,6 +297,33 @@ def _place_sequences(plan: Plan, image_bytes: int, input_bytes: int, chip: Chip)
     if top > chip.dram.capacity_bytes:
         raise CapacityError(chip.name, "dram.capacity_bytes", top, chip.dram.capacity_bytes, "bytes")
     return addresses, regions
+
+
+def _lead(placed: PlacedStage) -> int:
+    """How many bytes below a sequence's first row a stage's address lies in wave 0, for those placed behind the input.
+
+    Seen from wave 0, the address of a stage's first step lies up to its delay's worth of rows lower.
+    """
+    stage = placed.stage
+    rows = [max(0, stage.delay + sink.first) * sink.sequence.row_bytes for sink in stage.sinks]
+    read = placed.projection.sums if placed.projection else stage.source
+    if isinstance(read, Sequence):
+        rows.append(max(0, stage.delay + stage.first) * read.row_bytes)
+    return max(rows, default=0)
+
+
+def _input_lead(segments: list[list[PlacedStage]]) -> int:
+    """As `_lead`, for the graph's own input, that stages of the first segment read and joins borrow."""
+    return max(
+        (
+            max(0, placed.stage.delay + placed.stage.first) * part.sequence.row_bytes
+            for placed_stages in segments
+            for placed in placed_stages
+            if isinstance(placed.stage.source, Sequence) and not placed.projection
+            for part in placed.stage.source.parts
+        ),
+        default=0,
+    )
 
 
 def _beyond(sequence: Sequence, chip: Chip) -> int:
@@ -281,7 +335,7 @@ def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: 
     name, mac = placed.stage.layer.name, chip.mac
     word = memory.shape.word_bytes
     image.extend(bytes(align(len(image), chip.dram.burst_bytes) - len(image)))
-    resident = [one for one in placed.products if not one.block_rows]
+    resident = [one for one in placed.in_loop if not one.block_rows]
     placed.resident_dram = len(image)
     for one in resident:
         packed = pack_weights(one.product.weights, mac)
@@ -297,6 +351,10 @@ def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: 
             one.weights = memory.take(f"{name} {one.product.name}, two blocks", 2 * one.slot_bytes)
             one.dram = len(image)
             image += pack_weights(one.product.weights, mac)
+    if placed.projection:
+        placed.projection.dram = len(image)
+        packed, blocks = pack_weights(input_weights(placed.stage), mac), placed.projection.blocks
+        image += packed + bytes(blocks.count * blocks.bytes - len(packed))
 
 
 def _place_parameters(
@@ -304,9 +362,12 @@ def _place_parameters(
 ) -> dict[tuple[int, str], int]:
     """Bias and blocks of a stage, and the blocks of `initial`, of which equal ones share their place."""
     chunk = bytearray()
-    for one in placed.products:
+    for number, one in enumerate(placed.products):
         one.bias = len(chunk)
         chunk += one.product.bias.astype("<i4").tobytes()
+        if placed.projection and number == placed.stage.ahead[-1]:
+            # The last block's padding, up to whole blocks.
+            chunk += bytes(4 * placed.projection.blocks.all_rows - len(chunk))
     chunk += bytes(sum(one.product.rows for one in placed.products) * (chip.mac.row_parameters_bytes - 4))
     for step in placed.stage.cell.steps:
         chunk += bytes(align(len(chunk), opcodes.PARAM_BYTES) - len(chunk))
@@ -321,6 +382,8 @@ def _place_parameters(
     start = memory.take(f"{placed.stage.layer.name} parameters", len(chunk))
     for one in placed.products:
         one.bias += start
+    if placed.projection:
+        placed.projection.bias = placed.products[placed.stage.ahead[0]].bias
     for name in placed.blocks:
         placed.blocks[name] += start
     image.extend(bytes(align(len(image), chip.dram.burst_bytes) - len(image)))
@@ -359,7 +422,7 @@ def _place_values(placed: PlacedStage, pitch: int, state_pitch: int, activations
         placed.buffers[buffer] = activations.take(f"{name} {buffer}", size, apart_from=(*sides, *previous))
         previous = (placed.buffers[buffer],)
     taken: list[int] = []
-    for one in placed.products:
+    for one in placed.in_loop:
         label = f"{name} sums of {one.product.name}"
         one.sums = accumulators.take(label, 4 * one.product.rows * stage.batch, apart_from=taken)
         taken.append(one.sums)

@@ -37,8 +37,14 @@ class Products:
 
     def recurrent_product(self, place: Place) -> None:
         """The products with the stage's own last result."""
-        waits = [Token(place.link.hidden)]
-        self._products(place, place.stage.cell.reading(HIDDEN), self.shared.result(place, 1), waits, [])
+        waits, signals = [Token(place.link.hidden)], []
+        if place.stage.hoisted:
+            # What the input's product waits for otherwise.
+            waits.append(Token(place.link.weights))
+            signals.append(Token(place.link.weights))
+            if not any(step.takes_sums in place.stage.ahead for step in place.stage.cell.steps):
+                waits.append(Token(place.link.sums_there))
+        self._products(place, place.stage.cell.reading(HIDDEN), self.shared.result(place, 1), waits, signals)
 
     def _products(
         self, place: Place, which: list[int], source: Operand, waits: list[Token], signals: list[Token]
