@@ -43,11 +43,14 @@ def compile_graph(
     CapacityError
         The model does not fit: which memory or table, how much is needed, how much is there.
     InputError
-        The graph has a form that can't be compiled.
+        The graph has a form that can't be compiled; the arrangement hoists, and the chip loads through its vector unit.
     """
     if not 1 <= batch <= MOST_FRAMES:
         raise InputError("--batch", "", f"found {batch}", f"1 to {MOST_FRAMES}")
     arrangement = arrangement or Arrangement()
+    if arrangement.hoisted and chip.dma.loads_through_vector:
+        # Steps come in order with the vector unit's results, one by one.
+        raise InputError(chip.name, "dma.loads_through_vector", "found true", "false, where inputs are to be hoisted")
     plan = build_plan(graph, batch, chip, apart=arrangement.apart, hoisted=arrangement.hoisted)
     blocks = residency(plan, chip)
     plan, slots = choose(plan, blocks, chip, arrangement)

@@ -273,7 +273,7 @@ class _Lowering:
         for part in parts:
             address, stride = self._part_address(place, part, stage.first + ahead)
             source = self._moving(address - begin * stride, stride)
-            slot = shared.ring(placed.input_ring + part.column, placed.input_slots, placed.input_pitch, -ahead)
+            slot = shared.ring(placed.input_ring + part.column, placed.input_slots, placed.input_pitch, begin - ahead)
             more: dict[str, Any] = {
                 "guard": shared.guard(place, stage.first, stage.last - ahead),
                 "waits": [Token(place.link.input_free)] if part is parts[0] else [],

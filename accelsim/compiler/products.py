@@ -31,7 +31,8 @@ class Products:
             source = self.shared.result(before, stage.delay - before.stage.delay)
         else:
             placed = place.placed
-            source = self.shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, 0)
+            begin = stage.first + stage.delay
+            source = self.shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, begin)
             signals.append(Token(link.input_free))
         self._products(place, stage.cell.reading(INPUT), source, waits, signals)
 
