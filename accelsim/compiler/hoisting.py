@@ -35,7 +35,8 @@ class Blocks:
     ----------
     rows : int
         Of a block: whole row tiles.
-    count : int
+    all_rows : int
+        Of all blocks.
     columns : int
     tile_bytes : int
         A row tile's weights.
@@ -44,7 +45,7 @@ class Blocks:
     """
 
     rows: int
-    count: int
+    all_rows: int
     columns: int
     tile_bytes: int
     tiles: int
@@ -55,9 +56,19 @@ class Blocks:
         return self.tiles * self.tile_bytes
 
     @property
-    def all_rows(self) -> int:
-        """Rows of all blocks, those of padding in the last one included."""
-        return self.count * self.rows
+    def whole(self) -> int:
+        """Whole blocks."""
+        return self.all_rows // self.rows
+
+    @property
+    def rest_rows(self) -> int:
+        """Rows of the block after the whole ones; 0 where they come out even."""
+        return self.all_rows % self.rows
+
+    @property
+    def count(self) -> int:
+        """All blocks."""
+        return -(-self.all_rows // self.rows)
 
 
 @dataclass
@@ -103,7 +114,7 @@ class Projection:
     @property
     def step_bytes(self) -> int:
         """Sums of a block of one step."""
-        return 4 * self.blocks.rows * self.sums.batch
+        return 4 * min(self.blocks.rows, self.blocks.all_rows) * self.sums.batch
 
     @property
     def chunks(self) -> tuple[tuple[int, int, int], ...]:
@@ -136,10 +147,10 @@ def input_blocks(stage: Stage, chip: Chip) -> Blocks:
     steps = min(stage.steps, max(1, srams.activations.capacity_bytes // (2 * columns * stage.batch)))
     room = min(srams.weights.capacity_bytes // (8 * tile), srams.accumulators.capacity_bytes // (2 * steps * sums))
     tiles = max(1, min(wanted, room, all_tiles))
-    # A divisor of the number of tiles needs no padding.
+    # A divisor of the number of tiles leaves no odd block at the end.
     best = max(count for count in range(1, tiles + 1) if all_tiles % count == 0)
     tiles = best if 2 * best >= tiles else tiles
-    return Blocks(tiles * mac.rows, -(-all_tiles // tiles), columns, tile, tiles)
+    return Blocks(tiles * mac.rows, input_rows(stage), columns, tile, tiles)
 
 
 def slot_bytes(stages: Sequential[Stage], chip: Chip) -> int:

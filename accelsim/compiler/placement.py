@@ -362,12 +362,9 @@ def _place_parameters(
 ) -> dict[tuple[int, str], int]:
     """Bias and blocks of a stage, and the blocks of `initial`, of which equal ones share their place."""
     chunk = bytearray()
-    for number, one in enumerate(placed.products):
+    for one in placed.products:
         one.bias = len(chunk)
         chunk += one.product.bias.astype("<i4").tobytes()
-        if placed.projection and number == placed.stage.ahead[-1]:
-            # The last block's padding, up to whole blocks.
-            chunk += bytes(4 * placed.projection.blocks.all_rows - len(chunk))
     chunk += bytes(sum(one.product.rows for one in placed.products) * (chip.mac.row_parameters_bytes - 4))
     for step in placed.stage.cell.steps:
         chunk += bytes(align(len(chunk), opcodes.PARAM_BYTES) - len(chunk))

@@ -14,8 +14,8 @@ from accelsim.compiler.stages import Sequence
 from accelsim.errors import InternalError
 from accelsim.isa.opcodes import Memory, Start, Unit
 
-_CHUNK, _BLOCK, _STEP = range(3)
-"""Levels of a projection's loops."""
+_BLOCK = 1
+"""The level of the loop over blocks; that over chunks is around it, that over steps inside."""
 
 
 class Projections:
@@ -65,7 +65,6 @@ class Projections:
             self.emitter.emit("sync", layer=places[0].layer, unit=Unit.MATRIX, waits=[Token(self._turn)])
         hoisted = [place for place in places if place.placed.projection]
         for place in hoisted:
-            self.emitter.new_section()
             self._project(place, written)
         if hoisted:
             self.emitter.new_section()
@@ -119,6 +118,7 @@ class Projections:
         token = [Token(place.link.weights)]
         emitter.emit("sync", layer=place.layer, unit=Unit.MATRIX, waits=token, signals=token)
         for first, steps, count in one.chunks:
+            emitter.new_section()
             with emitter.loop(count, layer=place.layer):
                 self._chunk(place, one, source, first, steps)
             self._blocks += count * one.blocks.count
@@ -127,17 +127,33 @@ class Projections:
         """Steps from `first` on, and as many later in each further turn of the loop."""
         emitter, layer, blocks = self.emitter, place.layer, one.blocks
         self._load_block(place, one, 0, 0)
+        self._load_inputs(place, one, source, first, steps)
+        emitter.emit("sync", layer=layer, unit=Unit.MATRIX, waits=[Token(self._inputs)])
+        if blocks.whole:
+            with emitter.loop(blocks.whole, layer=layer):
+                if blocks.count > 1:
+                    guard = emitter.guard(0, blocks.count - 1, blocks.whole, _BLOCK)
+                    self._load_block(place, one, 1, guard)
+                self._block(place, one, first, steps, 0)
+        if blocks.rest_rows:
+            # Once; its steps are counted on the same level.
+            with emitter.loop(1, layer=layer):
+                self._block(place, one, first, steps, blocks.whole)
+        emitter.emit("sync", layer=layer, unit=Unit.MATRIX, signals=[Token(self._inputs_free)])
+
+    def _load_inputs(self, place: Place, one: Projection, source: Sequence, first: int, steps: int) -> None:
+        """The steps of a chunk, part by part."""
         parts = source.parts
         for part in parts:
             row = part.sequence.row_bytes
             address = self.shared.placement.sequences[part.sequence.name] + part.offset
             address += (place.stage.times[0] + first - part.first) * row
-            emitter.emit(
+            self.emitter.emit(
                 "load",
-                layer=layer,
+                layer=place.layer,
                 memory=Memory.ACTIVATIONS,
-                source=(emitter.register(address, strides=(steps * row,)), 0),
-                destination=emitter.operand("load", "destination", one.inputs + part.column),
+                source=(self.emitter.register(address, strides=(steps * row,)), 0),
+                destination=self.emitter.operand("load", "destination", one.inputs + part.column),
                 row_bytes=part.bytes,
                 rows=steps,
                 source_pitch=row,
@@ -145,17 +161,6 @@ class Projections:
                 waits=[Token(self._inputs_free)] if part is parts[0] else [],
                 signals=[Token(self._inputs)] if part is parts[-1] else [],
             )
-        emitter.emit("sync", layer=layer, unit=Unit.MATRIX, waits=[Token(self._inputs)])
-        with emitter.loop(blocks.count, layer=layer):
-            if blocks.count > 1:
-                self._load_block(place, one, 1, emitter.guard(0, blocks.count - 1, blocks.count, _BLOCK))
-            waits = [Token(self._filled), Token(self._spill_free)]
-            emitter.emit("sync", layer=layer, unit=Unit.MATRIX, waits=waits)
-            with emitter.loop(steps, layer=layer):
-                self._multiply(place, one)
-            emitter.emit("sync", layer=layer, unit=Unit.MATRIX, signals=[Token(self._emptied)])
-            self._store(place, one, first, steps)
-        emitter.emit("sync", layer=layer, unit=Unit.MATRIX, signals=[Token(self._inputs_free)])
 
     def _load_block(self, place: Place, one: Projection, ahead: int, guard: int) -> None:
         """The weights of the block `ahead` of the block loop's."""
@@ -177,33 +182,40 @@ class Projections:
             signals=[Token(self._filled)],
         )
 
-    def _multiply(self, place: Place, one: Projection) -> None:
-        emitter = self.emitter
-        emitter.emit(
-            "matmul",
-            layer=place.layer,
-            start=Start.BIAS,
-            rows=one.blocks.rows,
-            columns=one.blocks.columns,
-            extra_vectors=place.stage.batch - 1,
-            weights=self._slot(one, one.weights, one.weights_pitch),
-            input=(emitter.register(one.inputs, strides=(0, 0, one.inputs_pitch)), 0),
-            accumulators=self._slot(one, one.spill, one.spill_pitch, step=one.step_bytes),
-            bias=(emitter.register(one.bias, strides=(0, 4 * one.blocks.rows)), 0),
-            signals=[Token(self._spilled)],
-        )
+    def _block(self, place: Place, one: Projection, first: int, steps: int, ahead: int) -> None:
+        """A block's products with all steps of a chunk, and the store of their sums, a row for each step as it is done.
 
-    def _store(self, place: Place, one: Projection, first: int, steps: int) -> None:
-        """The sums of a block, a row for each step as it is done."""
+        `ahead` is 0 in the loop over whole blocks, and their number for the rest behind it.
+        """
+        emitter, layer, blocks, batch = self.emitter, place.layer, one.blocks, place.stage.batch
+        rows = blocks.rest_rows if ahead == blocks.whole else blocks.rows
+        done = ahead * blocks.rows
         pitch = one.sums.row_bytes
-        address = self.shared.placement.sequences[one.sums.name] + first * pitch
-        self.emitter.emit(
+        address = self.shared.placement.sequences[one.sums.name] + first * pitch + 4 * done * batch
+        waits = [Token(self._filled), Token(self._spill_free)]
+        emitter.emit("sync", layer=layer, unit=Unit.MATRIX, waits=waits)
+        with emitter.loop(steps, layer=layer):
+            emitter.emit(
+                "matmul",
+                layer=layer,
+                start=Start.BIAS,
+                rows=rows,
+                columns=blocks.columns,
+                extra_vectors=batch - 1,
+                weights=self._slot(one, one.weights, one.weights_pitch, ahead),
+                input=(emitter.register(one.inputs, strides=(0, 0, one.inputs_pitch)), 0),
+                accumulators=self._slot(one, one.spill, one.spill_pitch, ahead, one.step_bytes),
+                bias=(emitter.register(one.bias + 4 * done, strides=(0, 4 * blocks.rows)), 0),
+                signals=[Token(self._spilled)],
+            )
+        emitter.emit("sync", layer=layer, unit=Unit.MATRIX, signals=[Token(self._emptied)])
+        emitter.emit(
             "store",
-            layer=place.layer,
+            layer=layer,
             memory=Memory.ACCUMULATORS,
-            destination=(self.emitter.register(address, strides=(steps * pitch, one.step_bytes)), 0),
-            source=self._slot(one, one.spill, one.spill_pitch),
-            row_bytes=one.step_bytes,
+            destination=(emitter.register(address, strides=(steps * pitch, 4 * blocks.rows * batch)), 0),
+            source=self._slot(one, one.spill, one.spill_pitch, ahead),
+            row_bytes=4 * rows * batch,
             rows=steps,
             source_pitch=one.step_bytes,
             destination_pitch=pitch,
