@@ -1,10 +1,14 @@
-"""Which of the ways to run a graph a program takes."""
+"""Which of the ways to run a graph a program takes, and their names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
-from accelsim.compiler.stages import Plan, Sequence
+from accelsim.compiler.stages import Plan, Sequence, Stage
+
+STEPWISE, WAVEFRONT, HOISTED, INTERLEAVED = SCHEDULES = ("stepwise", "wavefront", "hoisted", "interleaved")
+"""Schedules by the name a user gives."""
 
 
 @dataclass(frozen=True)
@@ -13,6 +17,8 @@ class Arrangement:
 
     Parameters
     ----------
+    name : str
+        Of the schedule it is a case of, where a user is to see that one first.
     hoisted : frozenset of str
         Layers whose products with the input are done ahead, for many steps at once.
     apart : frozenset of str
@@ -23,53 +29,53 @@ class Arrangement:
         Layers that read sequences, as directions do, begin together.
     """
 
+    name: str = ""
     hoisted: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
     lags: tuple[int, ...] = ()
     side_by_side: bool = True
 
 
-STEPWISE, WAVEFRONT, HOISTED, INTERLEAVED = SCHEDULES = ("stepwise", "wavefront", "hoisted", "interleaved")
-"""Schedules by the name a user gives."""
-
-
-def lag_between(plan: Plan) -> int | None:
-    """The largest distance between recurrent layers that feed each other in one loop; None where none do."""
-    lags = [
+def lags_between(plan: Plan) -> set[int]:
+    """Distances between recurrent layers that feed each other in one loop."""
+    return {
         stage.delay - segment.stages[stage.source].delay
         for segment in plan.segments
         for stage in segment.stages
         if isinstance(stage.source, int) and stage.cell.is_recurrent
-    ]
-    return max(lags, default=None)
+    }
 
 
-def is_side_by_side(plan: Plan) -> bool:
+def are_side_by_side(plan: Plan) -> bool:
     """Whether recurrent layers that read sequences handle steps in the same waves."""
     for segment in plan.segments:
-        spans = [
-            stage.waves(stage.first, stage.last)
-            for stage in segment.stages
-            if isinstance(stage.source, Sequence) and stage.cell.is_recurrent
-        ]
-        if any(one is not other and one[0] < other[1] and other[0] < one[1] for one in spans for other in spans):
+        spans = [stage.waves(stage.first, stage.last) for stage in segment.stages if begins_chain(stage)]
+        if any(one[0] < other[1] and other[0] < one[1] for one, other in combinations(spans, 2)):
             return True
     return False
 
 
-def describe(plan: Plan) -> str:
-    """The schedule of a plan with delays: its name first, then details.
+def begins_chain(stage: Stage) -> bool:
+    """Whether it is a recurrent layer that reads a sequence."""
+    return isinstance(stage.source, Sequence) and stage.cell.is_recurrent
 
-    The name is that of what shapes the program most: `hoisted`, else `wavefront`, else `interleaved`, else `stepwise`.
+
+def describe(plan: Plan, name: str = "") -> str:
+    """The schedule of a plan with delays in a few words, for the program file: its name first, then details.
+
+    Without a name it is that of what shapes the program most: `hoisted`, else `wavefront`, else `interleaved`, else
+    `stepwise`.
     """
     stages = [stage for segment in plan.segments for stage in segment.stages]
-    hoisted = [stage for stage in stages if stage.hoisted]
+    hoisted = sum(stage.hoisted for stage in stages)
     words = []
     if hoisted:
-        words.append(f"{HOISTED}, inputs of {len(hoisted)} of {len(stages)} layers ahead of their steps")
-    lag = lag_between(plan)
-    if lag is not None and lag < stages[0].steps_there:
-        words.append(f"{WAVEFRONT}, {lag} step{'s' if lag > 1 else ''} between layers")
-    if is_side_by_side(plan):
+        words.append(f"{HOISTED}, inputs of {hoisted} of {len(stages)} layers ahead of their steps")
+    lags = sorted(lag for lag in lags_between(plan) if lag < stages[0].steps_there)
+    if lags:
+        apart = f"{lags[0]}" if len(lags) == 1 else f"{lags[0]} to {lags[-1]}"
+        words.append(f"{WAVEFRONT}, {apart} step{'s' if lags[-1] > 1 else ''} between layers")
+    if are_side_by_side(plan):
         words.append(f"{INTERLEAVED} directions")
+    words.sort(key=lambda one: not name or not one.startswith(name))
     return "; ".join(words) or f"{STEPWISE}, layer after layer"

@@ -2,8 +2,8 @@
 
 A hoisted stage has two parts. The projection goes over its sequence in chunks of as many steps as the activations hold:
 it loads a block of rows of the input weights once, multiplies it by every step of the chunk, and stores the sums
-(int32) of that block to DRAM. So the weights are read once a chunk, not once a step. The recurrence then takes the sums of
-a step from there, through a ring in the accumulators, where it would have multiplied.
+(int32) of that block to DRAM. So the weights are read once a chunk, not once a step. The recurrence then takes the
+sums of a step from there, through a ring in the accumulators, where it would have multiplied.
 
 Projections come one after the other and share their buffers: two slots of weights, one chunk of inputs, two slots of
 sums. In the accumulators they lie where the sums of the stages lie, since one begins when the other has ended.
@@ -14,9 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence as Sequential
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from accelsim.chip import Chip
 from accelsim.compiler.layout import align, tile_bytes
@@ -128,11 +125,6 @@ class Projection:
 def input_rows(stage: Stage) -> int:
     """Outputs of all products with a stage's input."""
     return sum(stage.products[number].rows for number in stage.ahead)
-
-
-def input_weights(stage: Stage) -> NDArray[np.int8]:
-    """The weights of all products with a stage's input: int8[rows, columns]."""
-    return np.concatenate([stage.products[number].weights for number in stage.ahead])
 
 
 def input_blocks(stage: Stage, chip: Chip) -> Blocks:

@@ -18,7 +18,7 @@ from typing import Any
 from accelsim.chip import Chip
 from accelsim.compiler.emitter import Emitter, Operand, Token
 from accelsim.compiler.phases import Phases
-from accelsim.compiler.placement import Placement
+from accelsim.compiler.placed import Placement
 from accelsim.compiler.products import Products
 from accelsim.compiler.projections import Projections
 from accelsim.compiler.shared import Place, Shared

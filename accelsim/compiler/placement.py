@@ -3,143 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Sequential
-from dataclasses import dataclass, field
 
 from accelsim.chip import Chip, Sram
-from accelsim.compiler.hoisting import Projection, chunk_steps, input_weights, new_projection, ring_slots, slot_bytes
-from accelsim.compiler.layout import align, int8_block, pack_weights, parameter_block, weights_bytes
+from accelsim.compiler.hoisting import new_projection
+from accelsim.compiler.layout import Packer, align, int8_block, parameter_block, weights_bytes
 from accelsim.compiler.memories import Memory
-from accelsim.compiler.stages import Plan, Product, Segment, Sequence, Stage
-from accelsim.errors import CapacityError, InternalError
+from accelsim.compiler.place_projections import place_projections
+from accelsim.compiler.placed import PlacedProduct, PlacedStage, Placement
+from accelsim.compiler.stages import Plan, Segment, Sequence, Stage
+from accelsim.errors import CapacityError
 from accelsim.isa import opcodes
 from accelsim.isa.program import Region
 
 
-@dataclass
-class PlacedProduct:
-    """A product's weights on the chip.
-
-    Parameters
-    ----------
-    product : Product
-    block_rows : int
-        Rows of a streamed block; 0 where the weights stay on the chip.
-    weights : int
-        Address in the weights' memory: of all, or of the two slots blocks take turns in.
-    slot_bytes : int
-        Size of a slot.
-    dram : int
-        Address in DRAM.
-    bias : int
-        Address in the parameters' memory.
-    sums : int
-        Address in the accumulators.
-    """
-
-    product: Product
-    block_rows: int = 0
-    weights: int = 0
-    slot_bytes: int = 0
-    dram: int = 0
-    bias: int = 0
-    sums: int = 0
-
-    @property
-    def blocks(self) -> int:
-        """Whole blocks a step."""
-        return self.product.rows // self.block_rows if self.block_rows else 0
-
-    @property
-    def rest_rows(self) -> int:
-        """Rows of the block after the whole ones; 0 where they come out even."""
-        return self.product.rows - self.blocks * self.block_rows if self.block_rows else 0
-
-
-@dataclass
-class PlacedStage:
-    """Addresses of everything a stage uses.
-
-    Parameters
-    ----------
-    stage : Stage
-    products : list of PlacedProduct
-    output, slots : int
-        The ring of its results.
-    input_ring, input_slots, input_pitch : int
-        Where steps of a sequence arrive; 0 slots for a stage fed by another.
-    input_ahead : int
-        Steps loaded before the first is used.
-    input_bytes : int
-        What is loaded of a step.
-    buffers, blocks : dict
-        By the names of the cell; a state has its old and new side `state_pitch` apart.
-    constants_dram : int
-        Zeros for the cell's constants.
-    parameters, parameters_dram, parameters_bytes : int
-    resident, resident_dram, resident_bytes : int
-        Weights that stay, all together.
-    projection : Projection or None
-        What is done ahead of the loop.
-    """
-
-    stage: Stage
-    products: list[PlacedProduct]
-    output: int = 0
-    slots: int = 2
-    input_ring: int = 0
-    input_slots: int = 0
-    input_pitch: int = 0
-    input_ahead: int = 0
-    input_bytes: int = 0
-    buffers: dict[str, int] = field(default_factory=dict)
-    blocks: dict[str, int] = field(default_factory=dict)
-    constants_dram: int = 0
-    parameters: int = 0
-    parameters_dram: int = 0
-    parameters_bytes: int = 0
-    resident: int = 0
-    resident_dram: int = 0
-    resident_bytes: int = 0
-    projection: Projection | None = None
-
-    @property
-    def in_loop(self) -> list[PlacedProduct]:
-        """The products that are done step by step."""
-        return [one for number, one in enumerate(self.products) if number not in self.stage.ahead]
-
-
-@dataclass
-class Placement:
-    """The memory plan of a program.
-
-    Parameters
-    ----------
-    segments : list of list of PlacedStage
-    pitch : int
-        Bytes from slot to slot in every ring of results.
-    state_pitch : int
-        Bytes between the two sides of every state.
-    sequences : dict
-        DRAM address by sequence name.
-    image : bytes
-        Weights and parameters, from DRAM address 0 on.
-    regions : list of Region
-    constants : dict
-        (id of stage, block name) -> address, of the blocks that fill initial states; they come with the first stage's
-        parameters.
-    """
-
-    segments: list[list[PlacedStage]]
-    pitch: int
-    state_pitch: int
-    sequences: dict[str, int]
-    image: bytes
-    regions: list[Region]
-    constants: dict[tuple[int, str], int]
-
-
 def place(
-    plan: Plan, blocks: Sequential[int], input_slots: dict[int, tuple[int, int]], input_bytes: int, chip: Chip
+    plan: Plan,
+    blocks: Sequential[int],
+    input_slots: dict[int, tuple[int, int]],
+    input_bytes: int,
+    chip: Chip,
+    pack: Packer | None = None,
 ) -> Placement:
     """Addresses for everything.
 
@@ -148,12 +31,14 @@ def place(
     plan : Plan
         With delays.
     blocks : sequence of int
-        From `plan_residency`, for all products in order.
+        From `residency`, for all products in order.
     input_slots : dict
         For each stage (by id) that reads a sequence: how many steps of it are held at once, and loaded at first.
     input_bytes : int
         Size of a frame's input.
     chip : Chip
+    pack : Packer, optional
+        With what it has packed for other plans of the graph and the chip.
 
     Raises
     ------
@@ -164,6 +49,7 @@ def place(
     weights, activations = Memory("weights", srams.weights), Memory("activations", srams.activations)
     accumulators, parameters = Memory("accumulators", srams.accumulators), Memory("parameters", srams.parameters)
     memories = (weights, activations, accumulators, parameters)
+    pack = pack or Packer(chip.mac)
     all_stages = [stage for segment in plan.segments for stage in segment.stages]
     pitch = max(align(stage.elements, srams.activations.word_bytes) for stage in all_stages)
     state_pitch = _state_pitch(all_stages, srams.activations)
@@ -183,7 +69,7 @@ def place(
             placed = PlacedStage(stage, [PlacedProduct(product, next(remaining)) for product in stage.products])
             placed.projection = new_projection(stage, chip) if stage.hoisted else None
             placed.slots = _behind(segment, index) + 1
-            _place_weights(placed, weights, image, chip)
+            _place_weights(placed, weights, image, chip, pack)
             initial = {} if constants else _initial_blocks(all_stages)
             constants |= _place_parameters(placed, initial, parameters, image, chip)
             _place_values(placed, pitch, state_pitch, activations, accumulators)
@@ -199,7 +85,7 @@ def place(
                 )
             segments[-1].append(placed)
     if in_turns:
-        accumulators = _place_projections(segments, turns, weights, activations, chip)
+        accumulators = place_projections(segments, turns, weights, activations, chip)
         memories = (weights, activations, accumulators, parameters)
     for memory in memories:
         memory.check(chip)
@@ -219,57 +105,6 @@ def _behind(segment: Segment, index: int) -> int:
     """How many waves after a stage its reader handles a step; at least 1, since the stage itself reads it then."""
     reader = segment.reader(index)
     return 1 if reader is None else segment.stages[reader].delay - segment.stages[index].delay
-
-
-def _place_projections(
-    segments: list[list[PlacedStage]], turns: list[Memory], weights: Memory, activations: Memory, chip: Chip
-) -> Memory:
-    """The buffers that projections share, in what is left; returns the accumulators of all segments as one buffer."""
-    every = [placed for placed_stages in segments for placed in placed_stages]
-    hoisted = [placed for placed in every if placed.projection]
-    slot = slot_bytes([placed.stage for placed in hoisted], chip)
-    slots = weights.take("blocks of input products, two", 2 * slot)
-    sram, spill = chip.sram.accumulators, Memory("accumulators", chip.sram.accumulators)
-    word = chip.sram.activations.word_bytes
-    inputs = align(activations.top, word)
-    chunk_bytes = 0
-    for placed in hoisted:
-        one, source = placed.projection, placed.stage.source
-        if one is None or not isinstance(source, Sequence):
-            raise InternalError(f"{placed.stage.layer.name}: hoisted, but reads no sequence")
-        one.weights, one.weights_pitch = slots, slot
-        one.inputs, one.inputs_pitch = inputs, align(source.row_bytes, word)
-        one.chunk = chunk_steps(one, chip.sram.activations.capacity_bytes - inputs, sram.capacity_bytes)
-        chunk_bytes = max(chunk_bytes, one.chunk * one.inputs_pitch)
-    activations.take("a chunk of steps of an input", chunk_bytes)
-    pitch = max(align(one.chunk * one.step_bytes, sram.word_bytes) for placed in hoisted if (one := placed.projection))
-    base = spill.take("spilled sums", 2 * pitch)
-    for placed_stages, accumulators in zip(segments, turns, strict=True):
-        mine = [placed for placed in placed_stages if placed.projection]
-        for number, placed in enumerate(mine):
-            one = placed.projection
-            if one is None:
-                continue
-            one.spill, one.spill_pitch = base, pitch
-            _place_ring(placed, one, accumulators, len(mine) - number)
-    total = max(memory.top for memory in (spill, *turns))
-    regions = [Region("sums, of one segment after the other", "accumulators", 0, total)]
-    return Memory("accumulators", sram, total, regions)
-
-
-def _place_ring(placed: PlacedStage, one: Projection, accumulators: Memory, sharing: int) -> None:
-    """Where the sums of a step arrive, all input products of a stage side by side; `sharing` rings are to come."""
-    rows = sum(placed.products[number].product.rows for number in placed.stage.ahead)
-    sram = accumulators.shape
-    one.ring_pitch = align(4 * rows * placed.stage.batch, sram.word_bytes)
-    room = (sram.capacity_bytes - align(accumulators.top, sram.word_bytes)) // sharing
-    one.ring_slots = ring_slots(placed.stage.steps, one.ring_pitch, room)
-    name = f"{placed.stage.layer.name} input sums of steps"
-    address = one.ring = accumulators.take(name, one.ring_pitch * one.ring_slots)
-    for number in placed.stage.ahead:
-        product = placed.products[number]
-        product.sums = address
-        address += 4 * product.product.rows * placed.stage.batch
 
 
 def _place_sequences(
@@ -331,14 +166,14 @@ def _beyond(sequence: Sequence, chip: Chip) -> int:
     return step_bytes(sequence, chip) - sequence.row_bytes
 
 
-def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: Chip) -> None:
+def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: Chip, pack: Packer) -> None:
     name, mac = placed.stage.layer.name, chip.mac
     word = memory.shape.word_bytes
     image.extend(bytes(align(len(image), chip.dram.burst_bytes) - len(image)))
     resident = [one for one in placed.in_loop if not one.block_rows]
     placed.resident_dram = len(image)
     for one in resident:
-        packed = pack_weights(one.product.weights, mac)
+        packed = pack(one.product.weights)
         one.dram = len(image)
         one.weights = memory.take(f"{name} {one.product.name}", len(packed))
         image += packed + bytes(align(len(packed), word) - len(packed))
@@ -350,10 +185,11 @@ def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: 
             one.slot_bytes = align(weights_bytes(one.block_rows, one.product.columns, mac), word)
             one.weights = memory.take(f"{name} {one.product.name}, two blocks", 2 * one.slot_bytes)
             one.dram = len(image)
-            image += pack_weights(one.product.weights, mac)
+            image += pack(one.product.weights)
     if placed.projection:
         placed.projection.dram = len(image)
-        packed, blocks = pack_weights(input_weights(placed.stage), mac), placed.projection.blocks
+        packed = pack(*(placed.products[number].product.weights for number in placed.stage.ahead))
+        blocks = placed.projection.blocks
         image += packed + bytes(blocks.count * blocks.bytes - len(packed))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from accelsim.compiler.cells import HIDDEN, INPUT
 from accelsim.compiler.emitter import Operand, Token
 from accelsim.compiler.layout import tile_bytes, weights_bytes
-from accelsim.compiler.placement import PlacedProduct
+from accelsim.compiler.placed import PlacedProduct
 from accelsim.compiler.shared import Place, Shared
 from accelsim.isa.opcodes import Memory, Start, Unit
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from accelsim.chip import Chip
-from accelsim.compiler.layout import align, tile_bytes, weights_bytes
 from accelsim.compiler.hoisting import slot_bytes
+from accelsim.compiler.layout import align, tile_bytes, weights_bytes
 from accelsim.compiler.stages import Plan, Product
 from accelsim.errors import CapacityError
 
@@ -21,10 +21,11 @@ def residency(plan: Plan, chip: Chip) -> list[int]:
         As `plan_residency`.
     """
     stages = [stage for segment in plan.segments for stage in segment.stages]
-    in_loop = [(stage, number) for stage in stages for number in range(len(stage.products)) if number not in stage.ahead]
+    every = [(stage, number) for stage in stages for number in range(len(stage.products))]
+    in_loop = [(stage, number) for stage, number in every if number not in stage.ahead]
     products = [stage.products[number] for stage, number in in_loop]
     blocks = dict(zip(in_loop, plan_residency(products, chip, taken_bytes=2 * slot_bytes(stages, chip)), strict=True))
-    return [blocks.get((stage, number), 0) for stage in stages for number in range(len(stage.products))]
+    return [blocks.get(one, 0) for one in every]
 
 
 def plan_residency(products: Sequence[Product], chip: Chip, *, taken_bytes: int = 0) -> list[int]:

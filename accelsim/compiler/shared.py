@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from accelsim.chip import Chip
 from accelsim.compiler.cells import Cell
 from accelsim.compiler.emitter import Emitter, Operand, Token, sram_reach
-from accelsim.compiler.placement import PlacedStage, Placement
+from accelsim.compiler.placed import PlacedStage, Placement
 from accelsim.compiler.stages import Plan, Segment, Stage
 
 
