@@ -3,7 +3,8 @@
 A hoisted stage has two parts. The projection goes over its sequence in chunks of as many steps as the activations hold:
 it loads a block of rows of the input weights once, multiplies it by every step of the chunk, and stores the sums
 (int32) of that block to DRAM. So the weights are read once a chunk, not once a step. The recurrence then takes the
-sums of a step from there, through a ring in the accumulators, where it would have multiplied.
+sums of a step from there, through a ring in the accumulators, where it would have multiplied. Where the accumulators
+hold the sums of all steps, those of all hoisted stages of a segment, they stay there.
 
 Projections come one after the other and share their buffers: two slots of weights, one chunk of inputs, two slots of
 sums. In the accumulators they lie where the sums of the stages lie, since one begins when the other has ended.
@@ -90,7 +91,9 @@ class Projection:
     spill, spill_pitch : int
         The two slots of sums of a block on their way to DRAM.
     ring, ring_slots, ring_pitch : int
-        Sums of steps on their way back.
+        Sums of steps on their way back; of all steps, in the order in which they are handled, where they stay.
+    stays : bool
+        Whether the sums stay in the accumulators.
     """
 
     blocks: Blocks
@@ -107,6 +110,7 @@ class Projection:
     ring: int = 0
     ring_slots: int = 1
     ring_pitch: int = 0
+    stays: bool = False
 
     @property
     def step_bytes(self) -> int:
@@ -167,7 +171,7 @@ def chunk_steps(projection: Projection, inputs_bytes: int, spill_bytes: int) -> 
     most = min(
         steps,
         inputs_bytes // projection.inputs_pitch,
-        spill_bytes // (2 * projection.step_bytes),
+        steps if projection.stays else spill_bytes // (2 * projection.step_bytes),
         furthest // projection.sums.row_bytes,
     )
     most = max(1, most)

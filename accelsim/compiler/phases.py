@@ -115,7 +115,7 @@ class Phases:
         ahead = place.placed.projection
         if ahead is None or sums.product not in place.stage.ahead or ahead.ring_slots == 1:
             return self.shared.at(operand, address)
-        return self.shared.ring(address, ahead.ring_slots, ahead.ring_pitch, 0)
+        return self.shared.ring(address, ahead.ring_slots, ahead.ring_pitch, place.stage.first + place.stage.delay)
 
     def _waits(self, place: Place, number: int) -> list[Token]:
         """The elements it takes. Unchained, a product's first reader waits for all of it."""
@@ -125,7 +125,8 @@ class Phases:
         product = step.takes_sums
         if product in place.stage.ahead:
             # The sums of all input products come at once.
-            if number == next(at for at, one in enumerate(cell.steps) if one.takes_sums in place.stage.ahead):
+            first = next(at for at, one in enumerate(cell.steps) if one.takes_sums in place.stage.ahead)
+            if number == first and not place.placed.sums_stay:
                 waits.append(Token(place.link.sums_there))
         elif product is not None:
             first = next(place for place, one in enumerate(cell.steps) if one.takes_sums == product)
@@ -158,7 +159,7 @@ class Phases:
             for number, one in enumerate(cell.steps)
             if any(isinstance(read, Sums) and read.product in of_input for read in (one.source, one.addend))
         ]
-        if readers[-1] == number:
+        if readers[-1] == number and not place.placed.sums_stay:
             signals.append(Token(place.link.sums_free))
         return signals
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.chip import Chip
-from accelsim.compiler.hoisting import Projection, chunk_steps, ring_slots, slot_bytes
+from accelsim.compiler.hoisting import chunk_steps, ring_slots, slot_bytes
 from accelsim.compiler.layout import align
 from accelsim.compiler.memories import Memory
 from accelsim.compiler.placed import PlacedStage
@@ -35,6 +35,8 @@ def place_projections(
     slot = slot_bytes([placed.stage for placed in hoisted], chip)
     slots = weights.take("blocks of input products, two", 2 * slot)
     sram, spill = chip.sram.accumulators, Memory("accumulators", chip.sram.accumulators)
+    for placed_stages, accumulators in zip(segments, turns, strict=True):
+        _place_rings([placed for placed in placed_stages if placed.projection], accumulators)
     word = chip.sram.activations.word_bytes
     inputs = align(activations.top, word)
     chunk_bytes = 0
@@ -47,31 +49,35 @@ def place_projections(
         one.chunk = chunk_steps(one, chip.sram.activations.capacity_bytes - inputs, sram.capacity_bytes)
         chunk_bytes = max(chunk_bytes, one.chunk * one.inputs_pitch)
     activations.take("a chunk of steps of an input", chunk_bytes)
-    pitch = max(align(one.chunk * one.step_bytes, sram.word_bytes) for placed in hoisted if (one := placed.projection))
+    spilled = [one for placed in hoisted if (one := placed.projection) and not one.stays]
+    pitch = max((align(one.chunk * one.step_bytes, sram.word_bytes) for one in spilled), default=0)
     base = spill.take("spilled sums", 2 * pitch)
-    for placed_stages, accumulators in zip(segments, turns, strict=True):
-        mine = [placed for placed in placed_stages if placed.projection]
-        for number, placed in enumerate(mine):
-            one = placed.projection
-            if one is None:
-                continue
-            one.spill, one.spill_pitch = base, pitch
-            _place_ring(placed, one, accumulators, len(mine) - number)
+    for one in spilled:
+        one.spill, one.spill_pitch = base, pitch
     total = max(memory.top for memory in (spill, *turns))
     regions = [Region("sums, of one segment after the other", "accumulators", 0, total)]
     return Memory("accumulators", sram, total, regions)
 
 
-def _place_ring(placed: PlacedStage, one: Projection, accumulators: Memory, sharing: int) -> None:
-    """Where the sums of a step arrive, all input products of a stage side by side; `sharing` rings are to come."""
-    rows = sum(placed.products[number].product.rows for number in placed.stage.ahead)
+def _place_rings(hoisted: list[PlacedStage], accumulators: Memory) -> None:
+    """Where the sums of a step arrive, or those of all steps stay; all input products of a stage side by side."""
     sram = accumulators.shape
-    one.ring_pitch = align(4 * rows * placed.stage.batch, sram.word_bytes)
-    room = (sram.capacity_bytes - align(accumulators.top, sram.word_bytes)) // sharing
-    one.ring_slots = ring_slots(placed.stage.steps, one.ring_pitch, room)
-    name = f"{placed.stage.layer.name} input sums of steps"
-    address = one.ring = accumulators.take(name, one.ring_pitch * one.ring_slots)
-    for number in placed.stage.ahead:
-        product = placed.products[number]
-        product.sums = address
-        address += 4 * product.product.rows * placed.stage.batch
+    steps_bytes = 0
+    for placed in hoisted:
+        if placed.projection:
+            rows = placed.projection.blocks.all_rows
+            placed.projection.ring_pitch = align(4 * rows * placed.stage.batch, sram.word_bytes)
+            steps_bytes += placed.stage.steps * placed.projection.ring_pitch
+    stay = align(accumulators.top, sram.word_bytes) + steps_bytes <= sram.capacity_bytes
+    for number, placed in enumerate(hoisted):
+        one, steps = placed.projection, placed.stage.steps
+        if one is None:
+            continue
+        room = (sram.capacity_bytes - align(accumulators.top, sram.word_bytes)) // (len(hoisted) - number)
+        one.stays, one.ring_slots = stay, steps if stay else ring_slots(steps, one.ring_pitch, room)
+        name = f"{placed.stage.layer.name} input sums of steps"
+        address = one.ring = accumulators.take(name, one.ring_pitch * one.ring_slots)
+        for which in placed.stage.ahead:
+            product = placed.products[which]
+            product.sums = address
+            address += 4 * product.product.rows * placed.stage.batch

@@ -97,6 +97,11 @@ class PlacedStage:
     projection: Projection | None = None
 
     @property
+    def sums_stay(self) -> bool:
+        """Whether sums made ahead of the loop stay in the accumulators for all of it."""
+        return self.projection is not None and self.projection.stays
+
+    @property
     def in_loop(self) -> list[PlacedProduct]:
         """The products that are done step by step."""
         return [one for number, one in enumerate(self.products) if number not in self.stage.ahead]

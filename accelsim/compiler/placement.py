@@ -111,7 +111,7 @@ def _place_sequences(
     plan: Plan, segments: list[list[PlacedStage]], image_bytes: int, input_bytes: int, chip: Chip
 ) -> tuple[dict[str, int], list[Region]]:
     burst = chip.dram.burst_bytes
-    sums = [placed.projection.sums for stages in segments for placed in stages if placed.projection]
+    ahead = [placed.projection for placed_stages in segments for placed in placed_stages if placed.projection]
     lead = max((_lead(placed) for placed_stages in segments for placed in placed_stages), default=0)
     addresses = {plan.input.name: align(max(image_bytes, _input_lead(segments)), burst)}
     input_bytes += _beyond(plan.input, chip)
@@ -123,7 +123,7 @@ def _place_sequences(
     for name, sequence in [
         ("output", plan.output),
         *((f"sequence {one.name}", one) for one in plan.between),
-        *((one.name, one) for one in sums),
+        *((one.sums.name, one.sums) for one in ahead if not one.stays),
     ]:
         addresses[sequence.name] = align(top, burst)
         size = sequence.bytes + _beyond(sequence, chip)

@@ -43,7 +43,8 @@ class Products:
             # What the input's product waits for otherwise.
             waits.append(Token(place.link.weights))
             signals.append(Token(place.link.weights))
-            if not any(step.takes_sums in place.stage.ahead for step in place.stage.cell.steps):
+            early = any(step.takes_sums in place.stage.ahead for step in place.stage.cell.steps)
+            if not early and not place.placed.sums_stay:
                 waits.append(Token(place.link.sums_there))
         self._products(place, place.stage.cell.reading(HIDDEN), self.shared.result(place, 1), waits, signals)
 

@@ -68,9 +68,12 @@ class Projections:
             self._project(place, written)
         if hoisted:
             self.emitter.new_section()
-            for unit in (Unit.LOAD, Unit.MATRIX):
+            # Who made the last of the sums, and who is to know. All of a segment's stay, or none.
+            stay = hoisted[0].placed.sums_stay
+            maker, users = (Unit.MATRIX, [Unit.VECTOR]) if stay else (Unit.STORE, [Unit.LOAD, Unit.MATRIX])
+            for unit in users:
                 done = [Token(self.emitter.semaphore())]
-                self.emitter.emit("sync", layer=hoisted[-1].layer, unit=Unit.STORE, signals=done)
+                self.emitter.emit("sync", layer=hoisted[-1].layer, unit=maker, signals=done)
                 self.emitter.emit("sync", layer=hoisted[-1].layer, unit=unit, waits=done)
 
     def end(self, places: list[Place], number: int) -> None:
@@ -82,7 +85,7 @@ class Projections:
     def load_sums(self, place: Place) -> None:
         """In a wave: the sums of the step, into a slot of the ring that is free."""
         one, stage, shared = place.placed.projection, place.stage, self.shared
-        if one is None:
+        if one is None or one.stays:
             return
         first = stage.times[0]
         address = shared.placement.sequences[one.sums.name]
@@ -90,6 +93,7 @@ class Projections:
         step = stage.times[1] - 1 - first if stage.reverse else 0
         stride = -pitch if stage.reverse else pitch
         begin = stage.first + stage.delay
+        slot = shared.ring(one.ring, one.ring_slots, one.ring_pitch, begin)
         self.emitter.emit(
             "load",
             layer=place.layer,
@@ -98,9 +102,7 @@ class Projections:
             source=(self.emitter.register(max(address + step * pitch - begin * stride, 0), strides=(stride,)), 0)
             if stage.steps > 1
             else self.emitter.operand("load", "source", address),
-            destination=shared.ring(one.ring, one.ring_slots, one.ring_pitch, 0)
-            if one.ring_slots > 1
-            else self.emitter.operand("load", "destination", one.ring),
+            destination=slot if one.ring_slots > 1 else self.emitter.operand("load", "destination", one.ring),
             row_bytes=4 * sum(stage.products[number].rows for number in stage.ahead) * stage.batch,
             rows=1,
             waits=[Token(place.link.sums_free)],
@@ -190,9 +192,7 @@ class Projections:
         emitter, layer, blocks, batch = self.emitter, place.layer, one.blocks, place.stage.batch
         rows = blocks.rest_rows if ahead == blocks.whole else blocks.rows
         done = ahead * blocks.rows
-        pitch = one.sums.row_bytes
-        address = self.shared.placement.sequences[one.sums.name] + first * pitch + 4 * done * batch
-        waits = [Token(self._filled), Token(self._spill_free)]
+        waits = [Token(self._filled), *([] if one.stays else [Token(self._spill_free)])]
         emitter.emit("sync", layer=layer, unit=Unit.MATRIX, waits=waits)
         with emitter.loop(steps, layer=layer):
             emitter.emit(
@@ -204,11 +204,17 @@ class Projections:
                 extra_vectors=batch - 1,
                 weights=self._slot(one, one.weights, one.weights_pitch, ahead),
                 input=(emitter.register(one.inputs, strides=(0, 0, one.inputs_pitch)), 0),
-                accumulators=self._slot(one, one.spill, one.spill_pitch, ahead, one.step_bytes),
+                accumulators=self._stay(place, one, first, steps, done)
+                if one.stays
+                else self._slot(one, one.spill, one.spill_pitch, ahead, one.step_bytes),
                 bias=(emitter.register(one.bias + 4 * done, strides=(0, 4 * blocks.rows)), 0),
-                signals=[Token(self._spilled)],
+                signals=[] if one.stays else [Token(self._spilled)],
             )
         emitter.emit("sync", layer=layer, unit=Unit.MATRIX, signals=[Token(self._emptied)])
+        if one.stays:
+            return
+        pitch = one.sums.row_bytes
+        address = self.shared.placement.sequences[one.sums.name] + first * pitch + 4 * done * batch
         emitter.emit(
             "store",
             layer=layer,
@@ -222,6 +228,14 @@ class Projections:
             waits=[Token(self._spilled, each=True)],
             signals=[Token(self._spill_free)],
         )
+
+    def _stay(self, place: Place, one: Projection, first: int, steps: int, done: int) -> Operand:
+        """Where the sums of a step stay, in the order in which the stage handles steps; `done` rows are before them."""
+        pitch = one.ring_pitch
+        handled, stride = (place.stage.steps - 1 - first, -pitch) if place.stage.reverse else (first, pitch)
+        rows = 4 * one.blocks.rows * place.stage.batch
+        address = one.ring + handled * pitch + 4 * done * place.stage.batch
+        return self.emitter.register(address, strides=(steps * stride, rows, stride)), 0
 
     def _slot(self, one: Projection, base: int, pitch: int, ahead: int = 0, step: int = 0) -> Operand:
         """Of two, the slot of the block `ahead` of the block loop's: they take turns through all projections."""
