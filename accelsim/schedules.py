@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.chip import Chip
+from accelsim.compiler.arrangement import Arrangement
 from accelsim.compiler.build import Compiler
 from accelsim.compiler.candidates import AUTO, arrangements
 from accelsim.errors import CapacityError, InternalError
@@ -90,15 +91,10 @@ def compile_scheduled(
     programs: list[Program] = []
     refusal: CapacityError | None = None
     for ways in arrangements(compiler.plan(), chip, schedule):
-        for arrangement in ways:
-            try:
-                program = compiler.program(arrangement)
-            except CapacityError as error:
-                refusal = refusal or error
-                continue
-            if not any(program.words == other.words for other in programs):
-                programs.append(program)
-            break
+        program, error = _first_that_fits(compiler, ways)
+        refusal = refusal or error
+        if program and not any(program.words == other.words for other in programs):
+            programs.append(program)
     if not programs:
         raise refusal or InternalError(f"{graph.name}: a schedule without candidates")
     if len(programs) == 1:
@@ -107,3 +103,14 @@ def compile_scheduled(
     best = min(range(len(programs)), key=lambda number: cycles[number])
     candidates = zip(programs, cycles, strict=True)
     return Choice(programs[best], tuple(Candidate(program.schedule, its) for program, its in candidates))
+
+
+def _first_that_fits(compiler: Compiler, ways: tuple[Arrangement, ...]) -> tuple[Program | None, CapacityError | None]:
+    """The program of the first arrangement the chip has room for; else what the last one, the smallest, lacks."""
+    refusal = None
+    for arrangement in ways:
+        try:
+            return compiler.program(arrangement), None
+        except CapacityError as error:
+            refusal = error
+    return None, refusal
