@@ -18,7 +18,7 @@ from accelsim.isa import table
 from accelsim.isa.opcodes import Memory, Op
 from accelsim.isa.program import Program
 from accelsim.machine import kernels
-from accelsim.machine.jit import jit
+from accelsim.machine.jit import jit, part
 from accelsim.machine.memory import DRAM, MemoryImage, check_frames, from_batches, initial_dram, to_batches
 
 _LOOP, _ADDRESS, _GUARD, _HALT = int(Op.LOOP), int(Op.ADDRESS), int(Op.GUARD), int(Op.HALT)
@@ -83,7 +83,7 @@ def _fault(program: Program, status: NDArray[np.int64]) -> InputError:
     return InputError(program.name, where, f"{name} address {address}", "an address inside the memory")
 
 
-@jit
+@part
 def _misfit(status: Any, sizes: Any, memory: int, address: int, size: int, unit: int) -> bool:
     """Whether an access is wrong, and if so which way."""
     if address % unit:
@@ -97,7 +97,7 @@ def _misfit(status: Any, sizes: Any, memory: int, address: int, size: int, unit:
     return True
 
 
-@jit
+@part
 def _copy(row: Any, source: Any, at: int, destination: Any, to: int, source_pitch: int, destination_pitch: int) -> None:
     size = row[isa.COL_ROW_BYTES]
     for line in range(row[isa.COL_ROWS]):
@@ -126,7 +126,7 @@ def _run(
         outputs[frame] = dram[output_at : output_at + outputs.shape[1]]
 
 
-@jit
+@part
 def _run_frame(
     code: Any, dram: Any, weights: Any, act8: Any, act16: Any, acc8: Any, acc32: Any, par8: Any, par16: Any,
     par32: Any, par_real: Any, tables: Any, sizes: Any, array_rows: int, block_columns: int, status: Any,
@@ -196,7 +196,7 @@ def _run_frame(
             depth -= 1
 
 
-@jit
+@part
 def _matmul(
     row: Any, values: Any, weights: Any, act8: Any, acc32: Any, par32: Any, sizes: Any, array_rows: int,
     block_columns: int, status: Any,
@@ -223,7 +223,7 @@ def _matmul(
     return False
 
 
-@jit
+@part
 def _vector(
     row: Any, values: Any, act8: Any, act16: Any, acc32: Any, par8: Any, par16: Any, par32: Any, par_real: Any,
     tables: Any, sizes: Any, status: Any,
@@ -268,7 +268,7 @@ def _vector(
     return False
 
 
-@jit
+@part
 def _transfer(
     op: int, row: Any, values: Any, dram: Any, weights: Any, act8: Any, acc8: Any, par8: Any, sizes: Any, status: Any
 ) -> bool:

@@ -9,12 +9,12 @@ import numpy as np
 from accelsim import fixedpoint
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Activation, Addend, Destination, Requantize, Source, Start
-from accelsim.machine.jit import jit
+from accelsim.machine.jit import jit, part
 
-_saturate = jit(fixedpoint.saturate)
-_wrap32 = jit(fixedpoint.wrap32)
-_high_mul = jit(fixedpoint.saturating_rounding_doubling_high_mul)
-_divide_by_pot = jit(fixedpoint.rounding_divide_by_pot)
+_saturate = part(fixedpoint.saturate)
+_wrap32 = part(fixedpoint.wrap32)
+_high_mul = part(fixedpoint.saturating_rounding_doubling_high_mul)
+_divide_by_pot = part(fixedpoint.rounding_divide_by_pot)
 
 _ZERO, _BIAS, _ACCUMULATE = int(Start.ZERO), int(Start.BIAS), int(Start.ACCUMULATE)
 _NONE, _INT8, _INT16, _INT32 = int(Source.NONE), int(Source.INT8), int(Source.INT16), int(Source.INT32)
@@ -24,7 +24,7 @@ _NO_ACTIVATION, _OUT_INT8 = int(Activation.NONE), int(Destination.INT8)
 _LOW16, _HIGH16 = fixedpoint.INT16_MIN, fixedpoint.INT16_MAX
 
 
-@jit
+@part
 def multiply_by_quantized_multiplier(x: int, multiplier: int, shift: int) -> int:
     """`fixedpoint.multiply_by_quantized_multiplier`, from its compiled parts."""
     left = max(shift, 0)
@@ -43,7 +43,7 @@ def round_half_away(x: float) -> int:
     return int(-whole) if x < 0 else int(whole)
 
 
-@jit
+@part
 def matmul(
     weights: Any, w: int, x8: Any, x: int, sums: Any, s: int, bias: Any, b: int, start: int, rows: int, columns: int,
     vectors: int, array_rows: int, stored_columns: int,
@@ -77,7 +77,7 @@ def matmul(
                 sums[s + (first + row) * vectors + vector] = total[row]
 
 
-@jit
+@part
 def vector(
     act8: Any, act16: Any, sums: Any, par8: Any, par16: Any, par32: Any, par_real: Any, tables: Any, length: int,
     source_type: int, source: int, requantize: int, addend_type: int, addend: int, activation: int, multiply: int,

@@ -22,14 +22,7 @@ class MemoryImage:
     """
 
     def __init__(self, program: Program) -> None:
-        sram = program.chip.sram
-        self.sizes = [
-            sram.weights.capacity_bytes,
-            sram.activations.capacity_bytes,
-            sram.accumulators.capacity_bytes,
-            sram.parameters.capacity_bytes,
-            dram_bytes(program),
-        ]
+        self.sizes = memory_sizes(program)
         self.bytes = [np.zeros(-(-size // 8) * 8, dtype=np.int8) for size in self.sizes]
         self.bytes[DRAM][: self.sizes[DRAM]] = initial_dram(program)
 
@@ -41,6 +34,13 @@ class MemoryImage:
     def read_tensor(self, tensor: HostTensor) -> NDArray[np.int8]:
         """The host takes a tensor of a batch of frames out of DRAM: int8[batch, *shape]."""
         return from_batches(tensor, self.bytes[DRAM][tensor.address : tensor.end][None])
+
+
+def memory_sizes(program: Program) -> list[int]:
+    """Bytes of each SRAM in the order of `isa.opcodes.Memory`, then of the DRAM that the program can touch."""
+    sram = program.chip.sram
+    srams = (sram.weights, sram.activations, sram.accumulators, sram.parameters)
+    return [*(one.capacity_bytes for one in srams), dram_bytes(program)]
 
 
 def to_batches(tensor: HostTensor, frames: NDArray[np.int8]) -> NDArray[np.int8]:

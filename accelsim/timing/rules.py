@@ -23,10 +23,16 @@ Pass = tuple[int, int, int, int]
 
 
 def bank_mask(first_word: int, words: int, banks: int) -> int:
-    """Bits of the banks that `words` consecutive words from `first_word` on lie in; words <= banks."""
+    """Bits of the banks that `words` consecutive words from `first_word` on lie in; words <= banks <= 64.
+
+    No intermediate needs more than 64 bits: n ones are 2 * (2**(n - 1) - 1) + 1.
+    """
     start = first_word % banks
-    mask = ((1 << words) - 1) << start
-    return (mask | (mask >> banks)) & ((1 << banks) - 1)
+    beyond = words - (banks - start)
+    if beyond <= 0:
+        return (2 * ((1 << (words - 1)) - 1) + 1) << start
+    ones = 2 * ((1 << (banks - start - 1)) - 1) + 1
+    return (ones << start) | (2 * ((1 << (beyond - 1)) - 1) + 1)
 
 
 def split_into_passes(

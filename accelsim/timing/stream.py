@@ -46,7 +46,7 @@ class Operation:
         return self.instruction.name
 
 
-def executing_unit(operation: Operation, chip: Chip) -> Unit:
+def executing_unit(operation: Operation | Instruction, chip: Chip) -> Unit:
     """The unit that executes an operation: loads of activations may be the vector unit's."""
     streamed = chip.dma.loads_through_vector and operation.name == "load"
     if streamed and operation.fields["memory"] == Memory.ACTIVATIONS:

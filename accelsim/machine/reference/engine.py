@@ -23,6 +23,7 @@ from accelsim.machine.reference.values import MatrixDatapath, VectorDatapath
 from accelsim.timing.record import EVENT, Counters
 
 _PROGRESS_CYCLES = 4096
+_COMPLETION = ("done", "unit", "dispatched")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ReferenceRun:
     output : int8[*output shape], or int8[n, *output shape] for a batch of n frames
     counters : Counters
     events : EVENT[operations] or None
-        In order of completion; kept on request.
+        In order of completion, in one cycle of `Unit`; kept on request.
     memory : MemoryImage
         As the run left it.
     """
@@ -99,7 +100,7 @@ def run_reference(
     context.accountant.finish(context.last_done + 1)
     if checker and checker.count:
         raise HazardError(program.name, checker.found, checker.count)
-    events = None if context.events is None else np.array(context.events, dtype=EVENT)
+    events = None if context.events is None else np.sort(np.array(context.events, dtype=EVENT), order=_COMPLETION)
     outputs = memory.read_tensor(program.outputs[0])[: len(frames)]
     return ReferenceRun(outputs[0] if single else outputs, context.counters, events, memory)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from accelsim.errors import InputError
 from accelsim.isa.opcodes import Unit
+from accelsim.machine.ranges import check_ranges
 from accelsim.machine.reference.context import Context
-from accelsim.machine.reference.ranges import check_ranges
 from accelsim.timing.record import Reason
 from accelsim.timing.rules import burst_bytes_at, bus_cycle
 from accelsim.timing.stream import executing_unit, program_bytes, walk

@@ -6,7 +6,7 @@ The hardware would wrap around or ignore address bits. A simulator that did so w
 from __future__ import annotations
 
 from accelsim.errors import InputError
-from accelsim.isa import accesses
+from accelsim.isa import Instruction, accesses
 from accelsim.isa.assembler import format_instruction
 from accelsim.isa.opcodes import Addend, Destination, Source
 from accelsim.isa.program import Program
@@ -40,7 +40,7 @@ def check_ranges(operation: Operation, program: Program, sizes: list[int]) -> No
         return
     mac = program.chip.mac
     for access in accesses(operation.instruction, operation.addresses, mac.rows, mac.weight_block_columns):
-        if access.address % _element_bytes(operation, access.operand):
+        if access.address % element_bytes(operation.instruction, access.operand):
             expected = ""
             reason = f"{access.memory} address {access.address} is not aligned to its elements"
         elif access.address < 0 or access.end > sizes[MEMORY_NAMES.index(access.memory)]:
@@ -52,8 +52,9 @@ def check_ranges(operation: Operation, program: Program, sizes: list[int]) -> No
         raise InputError(program.name, where, reason, expected)
 
 
-def _element_bytes(operation: Operation, operand: str) -> int:
-    if operation.name == "vector" and operand in _BY_TYPE:
+def element_bytes(instruction: Instruction, operand: str) -> int:
+    """What an operand's address has to be a multiple of."""
+    if instruction.name == "vector" and operand in _BY_TYPE:
         field, sizes = _BY_TYPE[operand]
-        return sizes.get(operation.fields[field], 1)
+        return sizes.get(instruction.fields[field], 1)
     return _FIXED.get(operand, 1)

@@ -1,0 +1,207 @@
+"""A program's time on the compiled engine: the reference engine's cycles and counts, without values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.errors import DeadlockError, InputError, InternalError
+from accelsim.isa.opcodes import LOOP_LEVELS, Unit
+from accelsim.isa.program import Program
+from accelsim.machine.fast import layout as lay
+from accelsim.machine.fast import loop, sequencer
+from accelsim.machine.fast.tables import OPERANDS, Layout
+from accelsim.machine.memory import check_tensors, memory_sizes
+from accelsim.machine.ranges import check_ranges
+from accelsim.timing.record import BANDWIDTH_BINS, EVENT, MEMORY_NAMES, Counters
+from accelsim.timing.stream import Operation
+
+_SLICE = 1 << 20
+"""Cycles with something in them between two looks at the outside: a key pressed, progress to show."""
+_CHUNK = 1 << 16
+"""Events handed on at a time."""
+_LOG_RECORDS = 1 << 16
+
+Events = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a run gives.
+
+    Parameters
+    ----------
+    counters : Counters
+    skipped_cycles : int
+        Of its cycles, those that were not gone through since they repeat others.
+    """
+
+    counters: Counters
+    skipped_cycles: int
+
+
+def time_program(
+    program: Program,
+    *,
+    events: Callable[[Events], None] | None = None,
+    steady_state: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Timing:
+    """Cycles, stalls and traffic of one frame, or one batch of them; no values.
+
+    Control flow does not depend on data, so there is nothing that values could change.
+
+    Parameters
+    ----------
+    program : Program
+    events : callable, optional
+        Called with EVENT records, some thousands at a time, in order of completion (in one cycle: of `Unit`). Without
+        it memory does not grow with the length of the run.
+    steady_state : bool
+        Advance loops whose turns repeat exactly by many turns at once. The result is the same; with `events` every
+        turn is gone through.
+    progress : callable, optional
+        Called with the cycle from time to time.
+
+    Raises
+    ------
+    DeadlockError
+        Every unit waits; says what for.
+    InputError
+        An access outside a memory or not aligned to its elements; a program that runs on past its end.
+    """
+    check_tensors(program)
+    run = _Run(program, events, steady_state and events is None)
+    for cycle in run.slices():
+        if progress is not None:
+            progress(cycle)
+    return Timing(run.counters(), int(run.s[lay.SKIPPED]))
+
+
+class _Run:
+    def __init__(self, program: Program, events: Callable[[Events], None] | None, steady_state: bool) -> None:
+        self.program, self.steady_state, self._hand_on = program, steady_state, events
+        self.sizes = memory_sizes(program)
+        self.layout = Layout(program, self.sizes)
+        self.s = self.layout.begin()
+        self.s[lay.STEADY] = int(steady_state)
+        self.s[lay.KEEP_EVENTS] = int(events is not None)
+        self._log = np.zeros((_LOG_RECORDS if steady_state else 1, 5), dtype=np.int64)
+        self._events = self._event_rows()
+
+    def slices(self) -> Iterator[int]:
+        """Go through the run; yields the cycle now and then."""
+        s, c, p = self.s, self.layout.c, self.layout.p
+        loop.begin(s, c, self._log)
+        while True:
+            loop.run(s, c, p, self._log, self._events, _SLICE)
+            status = int(s[lay.STATUS])
+            if status == lay.DONE:
+                self._drain()
+                return
+            if status == lay.GROWING:
+                s = self.s = self.layout.grow(s)
+                self._drain()
+                self._events = self._event_rows()
+            elif status == lay.EVENTS_FULL:
+                self._drain()
+            elif status == lay.DEADLOCK:
+                waiting = self._waiting() or ["nothing is dispatched"]
+                raise DeadlockError(self.program.name, int(s[lay.LAST_DONE]), waiting)
+            elif status != lay.PAUSED:
+                raise self._fault(status)
+            yield int(s[lay.NOW])
+
+    def counters(self) -> Counters:
+        """The books of a run that is over."""
+        s, c = self.s, self.layout.c
+        rows = self.layout.layers + 1
+        counters = Counters(self.layout.layers)
+        counters.setup_cycles = int(s[lay.FRAME_START])
+        counters.cycles = int(s[lay.NOW]) - counters.setup_cycles
+        counters.bin_cycles = 1 << int(s[lay.BIN_CYCLES])
+        for name, place, shape in (
+            ("units", lay.O_UNIT_CYCLES, (lay.UNITS, rows, lay.REASONS)),
+            ("causes", lay.O_CAUSE_CYCLES, (rows, lay.CAUSES)),
+            ("bytes", lay.O_BYTES, (rows, len(MEMORY_NAMES), 2)),
+            ("elements", lay.O_ELEMENTS, (rows,)),
+            ("macs", lay.O_MACS, (rows,)),
+            ("operations", lay.O_OPERATIONS, (lay.UNITS,)),
+            ("traffic", lay.O_TRAFFIC, (2, BANDWIDTH_BINS)),
+        ):
+            start = int(c[place])
+            setattr(counters, name, s[start : start + int(np.prod(shape))].reshape(shape).copy())
+        return counters
+
+    def _event_rows(self) -> NDArray[np.int64]:
+        rows = _CHUNK + 4 * self.layout.capacity if self._hand_on else 1
+        return np.zeros((rows, loop.EVENT_SIZE), dtype=np.int64)
+
+    def _drain(self) -> None:
+        count = int(self.s[lay.EVENT_COUNT])
+        self.s[lay.EVENT_COUNT] = 0
+        if self._hand_on is None or not count:
+            return
+        rows = self._events[:count]
+        records = np.zeros(count, dtype=EVENT)
+        for column, name in enumerate(EVENT.names or ()):
+            records[name] = rows[:, column]
+        records["layer"][rows[:, 2] == self.layout.layers] = -1
+        self._hand_on(records)
+
+    def _waiting(self) -> list[str]:
+        """What each unit waits for, as the reference engine says it."""
+        s, c = self.s, self.layout.c
+        found: list[tuple[int, int, str]] = []
+        for unit, dma in ((Unit.LOAD, lay.LOAD_DMA), (Unit.STORE, lay.STORE_DMA)):
+            if s[dma + lay.D_BUSY] and s[dma + lay.D_WAITS] != lay.NO_TOKEN:
+                found.append((unit, 0, self._waits_for(unit, int(s[dma + lay.D_JOB]), int(s[dma + lay.D_WAITS]))))
+        for stage in range(int(c[lay.C_STAGES])):
+            at = int(c[lay.O_STAGE]) + stage * lay.STAGE_SIZE
+            unit = Unit.VECTOR if stage else Unit.MATRIX
+            if s[at + lay.S_BUSY] and s[at + lay.S_WAITS] != lay.NO_TOKEN:
+                text = self._waits_for(unit, int(s[at + lay.S_JOB]), int(s[at + lay.S_WAITS]))
+                found.append((unit, max(stage - 1, 0), text))
+        waits = int(s[lay.SEQ_WAITS])
+        if waits == sequencer.WAITS_FOR_UNITS:
+            found.append((Unit.SEQUENCER, 0, "`frame` waits for the units"))
+        elif waits:
+            queue = Unit(waits - 1).name.lower()
+            found.append((Unit.SEQUENCER, 0, f"instruction {s[lay.PC]} waits for a place in the {queue} queue"))
+        return [f"{Unit(unit).name.lower()}: {text}" for unit, _, text in sorted(found)]
+
+    def _waits_for(self, unit: Unit, number: int, token: int) -> str:
+        named = {
+            lay.LOAD_BUFFER_TOKEN: "a DMA buffer",
+            lay.STORE_BUFFER_TOKEN: "a DMA buffer",
+            lay.BEFORE_TOKEN: "the stage before",
+        }
+        index = self.s[self._job(unit, number) + lay.J_INDEX]
+        return f"instruction {index} waits for {named.get(token, f'semaphore s{token}')}"
+
+    def _job(self, unit: int, number: int) -> int:
+        capacity = self.layout.capacity
+        return int(self.layout.c[lay.O_JOBS]) + (unit * capacity + number % capacity) * lay.JOB_SIZE
+
+    def _fault(self, status: int) -> Exception:
+        """The error that the reference engine raises."""
+        program, index = self.program, int(self.s[lay.FAULT_INDEX])
+        where = f"instruction {index}"
+        if status == lay.RAN_OFF:
+            return InputError(program.name, where, "the program runs on past its end", "halt")
+        if status == lay.TOO_DEEP:
+            return InputError(program.name, where, "loops nest too deeply", f"at most {LOOP_LEVELS}")
+        instruction = program.instructions[index]
+        unit = int(self.layout.p[index, lay.P_UNIT])
+        job = self._job(unit, int(self.s[lay.TAIL + unit]))
+        addresses = {
+            name: int(self.s[job + lay.J_ADDRESS + slot]) for slot, name in enumerate(OPERANDS[instruction.name])
+        }
+        try:
+            check_ranges(Operation(0, index, instruction, unit, addresses), program, self.sizes)
+        except InputError as error:
+            return error
+        return InternalError(f"{program.name}: {where} is in range, and was found not to be")

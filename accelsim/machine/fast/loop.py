@@ -1,0 +1,183 @@
+"""From one cycle in which something happens to the next: the phases of `machine.reference.clock`, compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelsim.isa.opcodes import Unit
+from accelsim.machine.fast import books, dma, sequencer, stages
+from accelsim.machine.fast import layout as lay
+from accelsim.machine.jit import jit, part
+
+_LAYERS_CAUSES = lay.CAUSES
+_UNITS = 4
+_VECTOR = int(Unit.VECTOR)
+EVENT_SIZE = 12
+"""unit, index, row of the books, dispatched, started, issued, done, busy, semaphore, dependency, bank, dram."""
+
+
+@jit
+def begin(s: Any, c: Any, log: Any) -> None:
+    """The sequencer's first cycle: 0, or when the program has come out of DRAM."""
+    s[lay.DUE + lay.A_SEQUENCER] = 0
+    if c[lay.C_PROGRAM_BYTES]:
+        sequencer.read_program(s, c, log)
+    books.find_cause(s, c)
+
+
+@jit
+def run(s: Any, c: Any, p: Any, log: Any, events: Any, limit: int) -> None:
+    """Go on until the run is over, something is full, or so many cycles have been looked at; STATUS says which."""
+    entries = lay.DUE_FIXED + 2 * c[lay.C_STAGES]
+    s[lay.STATUS] = lay.RUNNING
+    for _ in range(limit):
+        now = s[lay.DUE]
+        for entry in range(1, entries):
+            now = min(now, s[lay.DUE + entry])
+        if now == lay.NEVER:
+            s[lay.STATUS] = lay.DEADLOCK
+            return
+        _charge(s, c, now)
+        s[lay.NOW] = now
+        _update(s, c, p, log, events, now)
+        _ask(s, c, p, log, now)
+        _decide(s, c, p, log)
+        if s[lay.STATUS] != lay.RUNNING:
+            return
+        books.find_cause(s, c)
+        if s[lay.PENDING] == 0 and s[lay.HALT_AT] >= 0:
+            _finish(s, c)
+            return
+        if s[lay.GROW]:
+            s[lay.STATUS] = lay.GROWING
+            return
+        if s[lay.EVENT_COUNT] + _UNITS * s[lay.CAPACITY] > events.shape[0] and s[lay.KEEP_EVENTS]:
+            s[lay.STATUS] = lay.EVENTS_FULL
+            return
+    s[lay.STATUS] = lay.PAUSED
+
+
+@part
+def _charge(s: Any, c: Any, now: int) -> None:
+    """The cycles up to this one were spent as it stood at the end of the last that was looked at."""
+    s[c[lay.O_CAUSE_CYCLES] + s[lay.CAUSE_ROW] * _LAYERS_CAUSES + s[lay.CAUSE]] += now - s[lay.CAUSE_SINCE]
+    s[lay.CAUSE_SINCE] = now
+
+
+@part
+def _finish(s: Any, c: Any) -> None:
+    """The run is over with its last result."""
+    end = s[lay.LAST_DONE] + 1
+    _charge(s, c, end)
+    s[lay.NOW] = end
+    settle_states(s, c)
+    s[lay.STATUS] = lay.DONE
+
+
+@part
+def settle_states(s: Any, c: Any) -> None:
+    """Book every unit's state up to this cycle."""
+    for unit in range(lay.UNITS):
+        at = lay.STATE + lay.STATE_SIZE * unit
+        books.set_state(s, c, unit, s[at], s[at + 1])
+
+
+@part
+def _update(s: Any, c: Any, p: Any, log: Any, events: Any, now: int) -> None:
+    """What was decided in earlier cycles becomes visible."""
+    for unit in range(_UNITS):
+        if s[lay.DUE + lay.K_CLOSE + unit] == now:
+            _close(s, c, events, unit)
+        if s[lay.DUE + lay.K_SEEN + unit] == now:
+            _see(s, c, unit)
+    for ring in range(lay.GIVES):
+        if s[lay.DUE + lay.K_GIVE + ring] == now:
+            books.receive(s, c, ring)
+    for stage in range(2, c[lay.C_STAGES]):
+        if s[lay.DUE + lay.DUE_FIXED + c[lay.C_STAGES] + stage] == now:
+            stages.receive_beats(s, c, stage)
+    if s[lay.DUE + lay.K_STORE_LEAVE] == now:
+        dma.leave_store(s, c)
+    if s[lay.DUE + lay.K_LOAD_LEAVE] == now:
+        dma.leave_load(s, c)
+    if s[lay.DUE + lay.K_SEND] == now:
+        dma.send(s, c, p, log)
+
+
+@part
+def _ask(s: Any, c: Any, p: Any, log: Any, now: int) -> None:
+    """Units look, and say whether they ask for ports."""
+    for stage in range(c[lay.C_STAGES]):
+        if s[lay.DUE + lay.DUE_FIXED + stage] == now:
+            stages.ask_stage(s, c, p, stage)
+    if s[lay.DUE + lay.A_STORE] == now:
+        dma.ask_store(s, c, p)
+    if s[lay.DUE + lay.A_LOAD] == now:
+        dma.ask_load(s, c, p)
+    if s[lay.DUE + lay.A_LANDING] == now:
+        dma.ask_landing(s, c, p)
+    if s[lay.DUE + lay.A_SEQUENCER] == now:
+        sequencer.step(s, c, p, log)
+
+
+@part
+def _decide(s: Any, c: Any, p: Any, log: Any) -> None:
+    """Ports and counts are granted in the order of `timing.rules.PRIORITY`, later stages first."""
+    for memory in range(4):
+        s[lay.USED + memory] = 0
+    if s[c[lay.O_STAGE] + lay.S_ASKS]:
+        stages.decide_stage(s, c, p, log, 0)
+    for stage in range(c[lay.C_STAGES] - 1, 0, -1):
+        if s[c[lay.O_STAGE] + stage * lay.STAGE_SIZE + lay.S_ASKS]:
+            stages.decide_stage(s, c, p, log, stage)
+    if s[lay.STORE_DMA + lay.D_ASKS]:
+        dma.decide_store(s, c, p)
+    if s[lay.LOAD_DMA + lay.D_ASKS]:
+        dma.decide_load(s, c, p, log)
+    if s[lay.LANDING + lay.D_ASKS]:
+        dma.decide_landing(s, c, p)
+
+
+@part
+def _close(s: Any, c: Any, events: Any, unit: int) -> None:
+    """Operations whose last result is written are no longer pending."""
+    s[lay.DUE + lay.K_CLOSE + unit] = lay.NEVER
+    while s[lay.CLOSED + unit] < s[lay.ISSUED + unit]:
+        job = books.job_at(s, c, unit, s[lay.CLOSED + unit])
+        if s[job + lay.J_DONE] >= s[lay.NOW]:
+            s[lay.DUE + lay.K_CLOSE + unit] = s[job + lay.J_DONE] + 1
+            break
+        s[lay.CLOSED + unit] += 1
+        s[lay.PENDING] -= 1
+        if s[lay.KEEP_EVENTS]:
+            _write(s, events, unit, job)
+    if s[lay.PENDING] == 0 and s[lay.SEQ_WAITS] == sequencer.WAITS_FOR_UNITS:
+        s[lay.DUE + lay.A_SEQUENCER] = s[lay.NOW]
+
+
+@part
+def _write(s: Any, events: Any, unit: int, job: int) -> None:
+    number = s[lay.EVENT_COUNT]
+    events[number, 0] = unit
+    events[number, 1] = s[job + lay.J_INDEX]
+    events[number, 2] = s[job + lay.J_LAYER]
+    begin = s[lay.FRAME_START]
+    events[number, 3] = s[job + lay.J_DISPATCHED] - begin
+    events[number, 4] = s[job + lay.J_STARTED] - begin
+    events[number, 5] = s[job + lay.J_ISSUED] - begin
+    events[number, 6] = s[job + lay.J_DONE] - begin
+    for reason in range(5):
+        events[number, 7 + reason] = s[job + lay.J_WAITED + reason]
+    s[lay.EVENT_COUNT] = number + 1
+
+
+@part
+def _see(s: Any, c: Any, unit: int) -> None:
+    """Completions that are seen from this cycle on."""
+    s[lay.DUE + lay.K_SEEN + unit] = lay.NEVER
+    while s[lay.SEEN + unit] < s[lay.ISSUED + unit]:
+        job = books.job_at(s, c, unit, s[lay.SEEN + unit])
+        if s[job + lay.J_SEEN] > s[lay.NOW]:
+            s[lay.DUE + lay.K_SEEN + unit] = s[job + lay.J_SEEN]
+            break
+        s[lay.SEEN + unit] += 1

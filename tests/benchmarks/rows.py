@@ -1,0 +1,175 @@
+"""The rows of the report: each a piece of work, what is measured of it, and the figures it is to stay within."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.measure import Measured, Spread, repeated, run_process
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KEYWORD_MODEL = REPOSITORY / "workloads" / "kws12" / "artefacts"
+LSTM_1024 = ("lstm", "1024", "1024", "25")
+"""Cell, inputs, units, time steps; its 8 MB of weights are streamed on the default chip."""
+
+Figures = dict[str, Spread]
+ROWS: list[Row] = []
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure and what it is to be.
+
+    Parameters
+    ----------
+    figure : str
+    limit : float
+    at_least : bool
+        Larger is better.
+    """
+
+    figure: str
+    limit: float
+    at_least: bool = False
+
+    def met(self, figures: Figures) -> bool:
+        """Whether the median is within it."""
+        found = figures[self.figure].median
+        return found >= self.limit if self.at_least else found <= self.limit
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the report.
+
+    Parameters
+    ----------
+    name : str
+    work : str
+        What is done, in a few words.
+    targets : tuple of Target
+    measure : callable
+        The figures, of work in an empty folder, done so many times.
+    """
+
+    name: str
+    work: str
+    targets: tuple[Target, ...]
+    measure: Callable[[Path, int], Figures]
+
+
+def row(work: str, *targets: Target) -> Callable[[Callable[[Path, int], Figures]], Callable[[Path, int], Figures]]:
+    """Registers a function as the row of its name."""
+
+    def register(function: Callable[[Path, int], Figures]) -> Callable[[Path, int], Figures]:
+        ROWS.append(Row(function.__name__, work, targets, function))
+        return function
+
+    return register
+
+
+def process_figures(runs: Sequence[Measured]) -> Figures:
+    """Wall time, CPU time and peak memory of whole processes."""
+    return {name: Spread.of([getattr(run, name) for run in runs]) for name in ("wall_s", "cpu_s", "peak_mb")}
+
+
+def task_figures(runs: Sequence[Measured], *names: str) -> Figures:
+    """`seconds` of the work inside each process and the peak of the process, and what else its task says, by name."""
+    said = [json.loads(run.output) for run in runs]
+    figures = {"wall_s": Spread.of([one["seconds"] for one in said])}
+    figures["peak_mb"] = Spread.of([run.peak_mb for run in runs])
+    if "cycles_per_s" in names:
+        figures["cycles_per_s"] = Spread.of([one["cycles"] / one["seconds"] for one in said])
+    return figures | {name: Spread.of([one[name] for one in said]) for name in names if name != "cycles_per_s"}
+
+
+def task_process(name: str, *arguments: object) -> Measured:
+    """A task of `tasks`, in a process of its own."""
+    words = [sys.executable, "-m", "tests.benchmarks.tasks", name, *(str(argument) for argument in arguments)]
+    return run_process(words, folder=REPOSITORY)
+
+
+def accelsim(*words: object) -> list[str]:
+    """The command line, of the Python that runs this."""
+    return [sys.executable, "-m", "accelsim.cli", *(str(word) for word in words)]
+
+
+def run_keyword_model(outpath: Path) -> list[str]:
+    """`accelsim run` of the bundled model on its 50 test clips."""
+    program, clips = KEYWORD_MODEL / "lstm_quantize_r.cfg", KEYWORD_MODEL / "kws12_test.npz"
+    return accelsim("run", program, "--input", clips, "--outpath", outpath)
+
+
+@row("`accelsim run` of the keyword model: 50 clips' values, cycles", Target("wall_s", 0.8), Target("peak_mb", 200))
+def keyword_run(folder: Path, times: int) -> Figures:
+    """The whole process, kernels compiled before."""
+    return process_figures(repeated(lambda: run_process(run_keyword_model(folder)), times, warm_up=True))
+
+
+@row("the same, the first time ever: kernels are compiled", Target("wall_s", 15))
+def keyword_first_run(folder: Path, times: int) -> Figures:
+    """The whole process, with an empty folder for its kernels each time."""
+
+    def work() -> Measured:
+        with tempfile.TemporaryDirectory() as cache:
+            return run_process(run_keyword_model(folder), environment={"ACCELSIM_CACHE_DIR": cache})
+
+    return process_figures(repeated(work, min(times, 3), warm_up=False))
+
+
+@row("`accelsim quant` of the keyword model, with its calibration data")
+def keyword_quant(folder: Path, times: int) -> Figures:
+    """The whole process."""
+    model, data = KEYWORD_MODEL / "kws.onnx", KEYWORD_MODEL / "kws12_calib.npz"
+    words = accelsim("quant", "--model", model, "--data", data, "--outpath", folder)
+    return process_figures(repeated(lambda: run_process(words), times, warm_up=True))
+
+
+@row("`accelsim compile` of the keyword model")
+def keyword_compile(folder: Path, times: int) -> Figures:
+    """The whole process."""
+    model, data = KEYWORD_MODEL / "kws.onnx", KEYWORD_MODEL / "kws12_calib.npz"
+    run_process(accelsim("quant", "--model", model, "--data", data, "--outpath", folder))
+    words = accelsim("compile", folder / "kws_quantize.onnx", "--outpath", folder)
+    return process_figures(repeated(lambda: run_process(words), times, warm_up=True))
+
+
+@row("compiling LSTM 1024 -> 1024, T = 25, for the default chip, in process")
+def lstm_compile(folder: Path, times: int) -> Figures:
+    """The compiler alone, weights made before."""
+    runs = repeated(lambda: task_process("compile_shape", folder, "tx5368", *LSTM_1024), times, warm_up=False)
+    return task_figures(runs, "instructions")
+
+
+@row("the keyword model on the reference engine (SimPy), timing and values of one frame, in process")
+def keyword_reference(folder: Path, times: int) -> Figures:
+    """Beside which the fast engine's speed is said."""
+    program = KEYWORD_MODEL / "lstm_quantize_r.cfg"
+    runs = repeated(lambda: task_process("reference", program), times, warm_up=False)
+    return task_figures(runs, "cycles", "cycles_per_s")
+
+
+def measure_rows(chosen: Sequence[Row], times: int, told: Callable[[str], None]) -> dict[str, Figures]:
+    """The figures of rows by name, each measured in a folder of its own.
+
+    Parameters
+    ----------
+    chosen : sequence of Row
+    times : int
+    told : callable
+        Called with a row's name before it is measured.
+    """
+    figures = {}
+    for one in chosen:
+        told(one.name)
+        folder = Path(tempfile.mkdtemp(prefix="accelsim-benchmark-"))
+        try:
+            figures[one.name] = one.measure(folder, times)
+        finally:
+            shutil.rmtree(folder)
+    return figures
