@@ -18,7 +18,7 @@ from accelsim.compiler.arrangement import (
 from accelsim.compiler.cells import INPUT
 from accelsim.compiler.residency import residency
 from accelsim.compiler.schedule import possible_lags
-from accelsim.compiler.stages import Plan, Stage
+from accelsim.compiler.stages import Plan, Segment, Stage
 from accelsim.errors import CapacityError, InputError
 
 AUTO = "auto"
@@ -54,8 +54,8 @@ def arrangements(plan: Plan, chip: Chip, schedule: str = AUTO) -> list[tuple[Arr
         if reason:
             raise InputError("--schedule", schedule, *reason)
         return [tuple(replace(one, name=schedule) for one in ways) for ways in found.ways(schedule)]
-    # Products that stay on the chip gain nothing from being done ahead.
-    possible = [one for one in SCHEDULES if not found.against(one) and (one != HOISTED or found.streamed)]
+    # Where all weights stay on the chip, nothing is gained by products that are done ahead.
+    possible = [one for one in SCHEDULES if not found.against(one) and (one != HOISTED or found.streams)]
     return [ways for one in sorted(possible, key=_SIMPLICITY.index) for ways in found.ways(one)]
 
 
@@ -75,24 +75,41 @@ class _Graph:
         self.fed = frozenset(_name(one) for one in self.stages if isinstance(one.source, int) and one.cell.is_recurrent)
         self.side_by_side = any(sum(map(begins_chain, one.stages)) > 1 for one in self.plan.segments)
         several = [one for one in self.stages if one.steps > 1]
-        self.sequential = frozenset(_name(one) for one in several if one.cell.is_recurrent) or frozenset(
-            map(_name, several)
-        )
-        self.streamed = self._streamed()
+        self.sequential = [one for one in several if one.cell.is_recurrent] or several
+        self.streams = any(self._blocks(frozenset()))
 
-    def _streamed(self) -> frozenset[str]:
-        """Layers of several steps whose input weights are loaded anew for each."""
+    def _blocks(self, hoisted: frozenset[str]) -> list[int]:
+        """As `residency` with these layers hoisted; blocks of a row for all where not even two of each fit."""
+        segments = tuple(
+            Segment(tuple(replace(stage, hoisted=_name(stage) in hoisted) for stage in segment.stages))
+            for segment in self.plan.segments
+        )
         try:
-            blocks = iter(residency(self.plan, self.chip))
+            return residency(replace(self.plan, segments=segments), self.chip)
         except CapacityError:
-            # Not even two row tiles of each fit: without some of them they might.
-            return self.sequential
-        found = set()
+            return [1 for stage in self.stages for _ in stage.products]
+
+    def _hoisted(self) -> Iterator[frozenset[str]]:
+        """Layers to hoist: those whose input weights stream, so few that all other weights stay, all there are."""
+        blocks = iter(self._blocks(frozenset()))
+        streamed = set()
         for stage in self.stages:
             own = [next(blocks) for _ in stage.products]
             if stage.steps > 1 and any(own[number] for number in stage.cell.reading(INPUT)):
-                found.add(_name(stage))
-        return frozenset(found)
+                streamed.add(_name(stage))
+        if streamed:
+            yield frozenset(streamed)
+        if self.streams:
+            by_size = sorted(self.sequential, key=_input_bytes, reverse=True)
+            # Those that read a sequence anyway wait for nothing more.
+            for order in (by_size, sorted(by_size, key=lambda stage: isinstance(stage.source, int))):
+                few: frozenset[str] = frozenset()
+                for stage in order:
+                    few |= {_name(stage)}
+                    if not any(self._blocks(few)):
+                        yield few
+                        break
+        yield frozenset(map(_name, self.sequential)) | streamed
 
     def against(self, schedule: str) -> tuple[str, str] | None:
         """(found, expected) where a schedule can't be."""
@@ -121,7 +138,7 @@ class _Graph:
             if self.fed and self.steps > 1:
                 yield apart_only
         else:
-            for layers in dict.fromkeys((self.streamed or self.sequential, self.sequential | self.streamed)):
+            for layers in dict.fromkeys(self._hoisted()):
                 for side_by_side in self._sides():
                     yield (Arrangement(hoisted=layers, side_by_side=side_by_side),)
 
@@ -131,3 +148,7 @@ class _Graph:
 
 def _name(stage: Stage) -> str:
     return stage.layer.name
+
+
+def _input_bytes(stage: Stage) -> int:
+    return sum(stage.products[number].weights.size for number in stage.cell.reading(INPUT))

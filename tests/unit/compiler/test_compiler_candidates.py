@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from accelsim.chip import Chip, load_chip
@@ -115,6 +117,19 @@ def test_input_weights_that_stream_are_hoisted_first_of_all() -> None:
     (only,) = ways(graph, "hoisted")
     assert [one.hoisted for one in only] == [{"lstm_0", "lstm_1"}]
     assert not any(one.hoisted for candidate in ways(graph, "auto") for one in candidate)
+
+
+def test_so_few_are_hoisted_that_all_other_weights_stay() -> None:
+    # Six matrices of 80 x 20, 1,600 bytes each: 9,600 in all, of which one streams, a recurrent one as it happens.
+    chip = check_chip(chip_data(weights_bytes=9216), "chip")
+    graph = random_graph(0, steps=4, sizes=(20, 20, 20, 20))
+    (few,), (every,) = ways(graph, "hoisted", chip)
+    # Without the first there are 8,000, and 320 of two row tiles. It reads a sequence anyway.
+    assert (few.hoisted, every.hoisted) == ({"lstm_0"}, {"lstm_0", "lstm_1", "lstm_2"})
+    assert few in [one for candidate in ways(graph, "auto", chip) for one in [replace(candidate[0], name="hoisted")]]
+    program = compile_graph(graph, chip, arrangement=few)
+    streamed = [region.name for region in program.regions if "two" in region.name]
+    assert streamed == ["blocks of input products, two"]
 
 
 def test_layer_after_layer_by_way_of_dram_where_the_steps_between_have_no_room() -> None:
