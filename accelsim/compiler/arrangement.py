@@ -46,18 +46,16 @@ def lags_between(plan: Plan) -> set[int]:
     }
 
 
-def are_side_by_side(plan: Plan) -> bool:
-    """Whether recurrent layers that read sequences handle steps in the same waves."""
+def side_by_side(plan: Plan) -> list[tuple[Stage, Stage]]:
+    """Layers that read sequences, as the two directions do, and handle steps in the same waves."""
+    found = []
     for segment in plan.segments:
-        spans = [stage.waves(stage.first, stage.last) for stage in segment.stages if begins_chain(stage)]
-        if any(one[0] < other[1] and other[0] < one[1] for one, other in combinations(spans, 2)):
-            return True
-    return False
-
-
-def begins_chain(stage: Stage) -> bool:
-    """Whether it is a recurrent layer that reads a sequence."""
-    return isinstance(stage.source, Sequence) and stage.cell.is_recurrent
+        readers = [stage for stage in segment.stages if isinstance(stage.source, Sequence)]
+        for one, other in combinations(readers, 2):
+            spans = one.waves(one.first, one.last), other.waves(other.first, other.last)
+            if spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]:
+                found.append((one, other))
+    return found
 
 
 def describe(plan: Plan, name: str = "") -> str:
@@ -75,7 +73,9 @@ def describe(plan: Plan, name: str = "") -> str:
     if lags:
         apart = f"{lags[0]}" if len(lags) == 1 else f"{lags[0]} to {lags[-1]}"
         words.append(f"{WAVEFRONT}, {apart} step{'s' if lags[-1] > 1 else ''} between layers")
-    if are_side_by_side(plan):
-        words.append(f"{INTERLEAVED} directions")
+    pairs = side_by_side(plan)
+    if pairs:
+        recurrent = any(one.cell.is_recurrent and other.cell.is_recurrent for one, other in pairs)
+        words.append(f"{INTERLEAVED} {'directions' if recurrent else 'branches'}")
     words.sort(key=lambda one: not name or not one.startswith(name))
     return "; ".join(words) or f"{STEPWISE}, layer after layer"

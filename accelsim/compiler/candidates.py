@@ -13,12 +13,11 @@ from accelsim.compiler.arrangement import (
     STEPWISE,
     WAVEFRONT,
     Arrangement,
-    begins_chain,
 )
 from accelsim.compiler.cells import INPUT
 from accelsim.compiler.residency import residency
 from accelsim.compiler.schedule import possible_lags
-from accelsim.compiler.stages import Plan, Segment, Stage
+from accelsim.compiler.stages import Plan, Segment, Sequence, Stage
 from accelsim.errors import CapacityError, InputError
 
 AUTO = "auto"
@@ -73,7 +72,8 @@ class _Graph:
         self.stages = [stage for segment in self.plan.segments for stage in segment.stages]
         self.steps = self.stages[0].steps_there
         self.fed = frozenset(_name(one) for one in self.stages if isinstance(one.source, int) and one.cell.is_recurrent)
-        self.side_by_side = any(sum(map(begins_chain, one.stages)) > 1 for one in self.plan.segments)
+        readers = [[stage for stage in one.stages if isinstance(stage.source, Sequence)] for one in self.plan.segments]
+        self.side_by_side = any(len(one) > 1 for one in readers)
         several = [one for one in self.stages if one.steps > 1]
         self.sequential = [one for one in several if one.cell.is_recurrent] or several
         self.streams = any(self._blocks(frozenset()))
@@ -116,7 +116,7 @@ class _Graph:
         if schedule == WAVEFRONT and not (self.fed and self.steps > 1):
             return "no recurrent layer feeds another", "two that handle several steps in the same order"
         if schedule == INTERLEAVED and not self.side_by_side:
-            return "no two recurrent layers can run side by side", "two directions"
+            return "no two layers can run side by side", "two directions"
         if schedule == HOISTED and self.chip.dma.loads_through_vector:
             return f"chip {self.chip.name} loads through its vector unit", "dma.loads_through_vector = false"
         if schedule == HOISTED and not self.sequential:

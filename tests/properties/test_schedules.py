@@ -20,7 +20,7 @@ from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import lower_bound
 from accelsim.quant.execute import run_quantized
 from accelsim.quant.model import QGraph
-from accelsim.schedules import compile_scheduled
+from accelsim.schedules import compile_scheduled, engine_cycles
 from tests.support.program_order import ProgramOrder
 from tests.support.random_chips import chips
 from tests.support.random_models import random_graph, random_network, random_skips
@@ -114,6 +114,16 @@ def test_schedules_by_name(graph: QGraph, chip: Chip, schedule: str, seed: int) 
     cycles = check(graph, choice.program, seed)
     if choice.candidates:
         assert cycles == min(one.cycles for one in choice.candidates)
+
+
+@settings(FAST, max_examples=40)
+@given(networks(), chips(weights_bytes=1 << 12))
+def test_the_choice_is_never_behind_the_estimate(graph: QGraph, chip: Chip) -> None:
+    try:
+        estimated = engine_cycles(compile_graph(graph, chip))
+    except CapacityError:
+        assume(False)
+    assert engine_cycles(compile_scheduled(graph, chip).program) <= estimated
 
 
 def hoisted_programs() -> dict[str, tuple[QGraph, Program]]:

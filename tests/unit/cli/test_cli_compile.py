@@ -87,7 +87,7 @@ def test_the_schedule_of_fewest_cycles_is_taken(accelsim: Program, files: Files)
 
 def test_a_schedule_that_can_not_be(accelsim: Program, files: Files) -> None:
     command = ("compile", files / "kws_quantize.onnx", "--outpath", files.out, "--schedule")
-    found = "interleaved: no two recurrent layers can run side by side; expected two directions"
+    found = "interleaved: no two layers can run side by side; expected two directions"
     assert refused(accelsim, files, *command, "interleaved") == f"--schedule: {found}"
     names = "'auto', 'stepwise', 'wavefront', 'hoisted', 'interleaved'"
     assert f"Invalid value for '--schedule': 'best' is not one of {names}" in refused(accelsim, files, *command, "best")

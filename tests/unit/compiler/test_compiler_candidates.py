@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from accelsim.chip import Chip, load_chip
@@ -13,10 +14,10 @@ from accelsim.compiler.build import Compiler, compile_graph
 from accelsim.compiler.candidates import arrangements
 from accelsim.errors import CapacityError, InputError
 from accelsim.isa.program import Program
-from accelsim.quant.model import QGraph
+from accelsim.quant.model import QConcat, QGraph
 from accelsim.schedules import compile_scheduled
 from tests.support.random_chips import chip_data
-from tests.support.random_models import random_graph, random_network
+from tests.support.random_models import random_graph, random_linear, random_lstm, random_network, tensor
 
 TX5368 = load_chip("tx5368")
 
@@ -48,7 +49,7 @@ def both_directions() -> QGraph:
             "no recurrent layer feeds another; expected two that handle several steps in the same",
         ),
         ("wavefront", (4, 3, 3), 1, "no recurrent layer feeds another; expected two that handle several"),
-        ("interleaved", (4, 3, 3), 5, "no two recurrent layers can run side by side; expected two directions"),
+        ("interleaved", (4, 3, 3), 5, "no two layers can run side by side; expected two directions"),
         ("hoisted", (4, 3), 1, "no layer handles more than one time step; expected several"),
         ("best", (4, 3), 5, "found 'best'; expected one of auto, stepwise, wavefront, hoisted, interleaved"),
     ],
@@ -105,6 +106,21 @@ def test_directions_one_after_the_other_and_in_turns() -> None:
     assert stepwise.schedule == "stepwise, layer after layer"
     assert interleaved.schedule.startswith("interleaved directions")
     assert stepwise.words != interleaved.words
+
+
+def test_branches_that_are_no_directions() -> None:
+    """A linear layer and a recurrent one that read the input, joined behind: side by side as directions are."""
+    rng = np.random.default_rng(0)
+    x, first, second, both = (tensor(name, (4, size), 0.01, 0) for name, size in zip("xabc", (5, 3, 2, 5), strict=True))
+    layers = (
+        random_lstm(rng, "lstm", x, first),
+        random_linear(rng, "linear", x, second),
+        QConcat("join", (first, second), both),
+    )
+    graph = QGraph("branches", x, both, layers)
+    assert compile_scheduled(graph, TX5368, schedule="interleaved").program.schedule == "interleaved branches"
+    assert compile_graph(graph, TX5368).schedule == "interleaved branches"
+    assert compile_scheduled(graph, TX5368, schedule="stepwise").program.schedule == "stepwise, layer after layer"
 
 
 def test_input_weights_that_stream_are_hoisted_first_of_all() -> None:
