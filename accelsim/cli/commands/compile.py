@@ -51,10 +51,10 @@ _FLOAT_SUFFIXES = (".pth", ".pt")
     default="auto",
     show_default=True,
     help="The order of the work; results are the same bits in each.  stepwise: layer after layer, direction after "
-    "direction, all of a time step at once.  wavefront: a layer a few steps behind the one that feeds it.  "
-    "interleaved: both directions in turns.  hoisted: a layer's products with its input ahead of all its steps, so "
-    "that weights that stream are read once for many steps.  auto: the one in which the engine counts the fewest "
-    "cycles, as it does for what another name leaves open.",
+    "direction, all of a time step at once.  wavefront: layers together, each a few steps behind the one that feeds "
+    "it.  interleaved: both directions together.  hoisted: a layer's products with its input ahead of all its steps, "
+    "so that weights that stream are read once for many steps.  auto: the one in which the engine counts the fewest "
+    "cycles.",
 )
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
