@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 import numba
 from numba import types
 from numba.core import caching, serialize
+from numba.extending import intrinsic
 
 from accelsim.resources import resource_root
 
@@ -28,6 +29,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _FUNCTION_CACHE: Any = caching.FunctionCache
 _DUMPS: Any = serialize.dumps
 _UNLITERAL: Any = types.unliteral
+_POINTER: Any = types.CPointer
 _SOURCES = ("fixedpoint.py", "isa/opcodes.py", "timing", "machine")
 
 
@@ -49,6 +51,18 @@ def part(function: _Function) -> _Function:
     njit: Any = numba.njit
     without_python = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
     return cast(_Function, _any_integer(without_python(function)))
+
+
+def _start(_context: Any, array: Any) -> Any:
+    """The address of an array's first element, with which compiled code reads and writes what lies behind it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return _POINTER(array.dtype)(array), generate
+
+
+start: Any = intrinsic(_start)
 
 
 def _any_integer(compiled: Any) -> Any:

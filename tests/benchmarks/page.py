@@ -19,9 +19,13 @@ UNITS = {
     "cycles": ("cycles", ""),
     "cycles_per_s": ("simulated cycles a second", "million"),
     "instructions": ("instructions", ""),
+    "events": ("events", "million"),
+    "time_ratio": ("time over the shorter's", ""),
+    "memory_ratio": ("memory over the shorter's", ""),
+    "speed_ratio": ("the compiled engine's speed over it", ""),
 }
 """Each figure's name and unit in the page."""
-_SCALE = {"cycles_per_s": 1e-6}
+_SCALE = {"cycles_per_s": 1e-6, "events": 1e-6}
 _COLUMNS = ("wall_s", "cpu_s", "peak_mb")
 """Figures with a column of their own."""
 

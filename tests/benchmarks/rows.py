@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 KEYWORD_MODEL = REPOSITORY / "workloads" / "kws12" / "artefacts"
 LSTM_1024 = ("lstm", "1024", "1024", "25")
 """Cell, inputs, units, time steps; its 8 MB of weights are streamed on the default chip."""
+SHORT_AND_LONG = (100, 100_000)
+STEPS_OF_MANY_EVENTS = 400_000
 
 Figures = dict[str, Spread]
 ROWS: list[Row] = []
@@ -133,9 +134,7 @@ def keyword_quant(folder: Path, times: int) -> Figures:
 @row("`accelsim compile` of the keyword model")
 def keyword_compile(folder: Path, times: int) -> Figures:
     """The whole process."""
-    model, data = KEYWORD_MODEL / "kws.onnx", KEYWORD_MODEL / "kws12_calib.npz"
-    run_process(accelsim("quant", "--model", model, "--data", data, "--outpath", folder))
-    words = accelsim("compile", folder / "kws_quantize.onnx", "--outpath", folder)
+    words = accelsim("compile", _quantized_keyword_model(folder), "--outpath", folder)
     return process_figures(repeated(lambda: run_process(words), times, warm_up=True))
 
 
@@ -146,12 +145,79 @@ def lstm_compile(folder: Path, times: int) -> Figures:
     return task_figures(runs, "instructions")
 
 
-@row("the keyword model on the reference engine (SimPy), timing and values of one frame, in process")
-def keyword_reference(folder: Path, times: int) -> Figures:
-    """Beside which the fast engine's speed is said."""
-    program = KEYWORD_MODEL / "lstm_quantize_r.cfg"
-    runs = repeated(lambda: task_process("reference", program), times, warm_up=False)
+@row(
+    "LSTM 1024 -> 1024, T = 25, weights streamed: values and cycles of one frame, in process",
+    Target("wall_s", 1.0),
+    Target("peak_mb", 400),
+)
+def lstm_run(folder: Path, times: int) -> Figures:
+    """Both engines, one after the other."""
+    program = _compiled("compile_shape", folder, "tx5368", *LSTM_1024)
+    return task_figures(repeated(lambda: task_process("values_and_cycles", program), times, warm_up=False), "cycles")
+
+
+@row("the same, cycles alone", Target("cycles_per_s", 100e6, at_least=True))
+def lstm_timing(folder: Path, times: int) -> Figures:
+    """The compiled engine without values."""
+    program = _compiled("compile_shape", folder, "tx5368", *LSTM_1024)
+    runs = repeated(lambda: task_process("timing", program), times, warm_up=False)
     return task_figures(runs, "cycles", "cycles_per_s")
+
+
+@row(
+    f"the keyword model, cycles alone, T = {SHORT_AND_LONG[1]:,} beside T = {SHORT_AND_LONG[0]:,}",
+    Target("time_ratio", 2.0),
+    Target("memory_ratio", 1.1),
+)
+def long_run(folder: Path, times: int) -> Figures:
+    """Wall time and peak memory of the longer, and both over the shorter's."""
+    quantized = _quantized_keyword_model(folder)
+    short, long = (_compiled("compile_for_steps", folder, quantized, steps) for steps in SHORT_AND_LONG)
+    shorter, longer = (
+        task_figures(repeated(lambda file=file: task_process("timing", file), times, warm_up=False), "cycles")
+        for file in (short, long)
+    )
+    ratios = {
+        name: Spread(*(longer[figure].median / shorter[figure].median,) * 2, times)
+        for name, figure in (("time_ratio", "wall_s"), ("memory_ratio", "peak_mb"))
+    }
+    return longer | ratios
+
+
+@row(
+    "LSTM 1024 -> 1024, T = 2, on the reference engine (SimPy), and the compiled engine's speed beside it",
+    Target("speed_ratio", 300, at_least=True),
+)
+def engines(folder: Path, times: int) -> Figures:
+    """The reference engine once: it takes long. It has values as well; they cost it little."""
+    program = _compiled("compile_shape", folder, "tx5368", *LSTM_1024[:3], 2)
+    slow = task_figures([task_process("reference", program)], "cycles", "cycles_per_s")
+    fast = task_figures(repeated(lambda: task_process("timing", program), times, warm_up=False))
+    ratio = slow["wall_s"].median / fast["wall_s"].median
+    return slow | {"speed_ratio": Spread(ratio, ratio, times)}
+
+
+@row(
+    f"the keyword model, T = {STEPS_OF_MANY_EVENTS:,}, with a record of every operation",
+    Target("wall_s", 60),
+    Target("peak_mb", 500),
+    Target("events", 10e6, at_least=True),
+)
+def long_events(folder: Path, times: int) -> Figures:
+    """The engine and its records, not a file of them."""
+    program = _compiled("compile_for_steps", folder, _quantized_keyword_model(folder), STEPS_OF_MANY_EVENTS)
+    return task_figures(repeated(lambda: task_process("events", program), min(times, 2), warm_up=False), "events")
+
+
+def _quantized_keyword_model(folder: Path) -> Path:
+    model, data = KEYWORD_MODEL / "kws.onnx", KEYWORD_MODEL / "kws12_calib.npz"
+    run_process(accelsim("quant", "--model", model, "--data", data, "--outpath", folder))
+    return folder / "kws_quantize.onnx"
+
+
+def _compiled(name: str, folder: Path, *arguments: object) -> str:
+    """The program that a compiling task writes."""
+    return str(json.loads(task_process(name, folder, *arguments).output)["program"])
 
 
 def measure_rows(chosen: Sequence[Row], times: int, told: Callable[[str], None]) -> dict[str, Figures]:
@@ -165,11 +231,11 @@ def measure_rows(chosen: Sequence[Row], times: int, told: Callable[[str], None])
         Called with a row's name before it is measured.
     """
     figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        # Kernels are compiled here and not in what is measured, whose memory that would be.
+        run_process(run_keyword_model(Path(folder)))
     for one in chosen:
         told(one.name)
-        folder = Path(tempfile.mkdtemp(prefix="accelsim-benchmark-"))
-        try:
-            figures[one.name] = one.measure(folder, times)
-        finally:
-            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory() as folder:
+            figures[one.name] = one.measure(Path(folder), times)
     return figures

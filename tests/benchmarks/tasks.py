@@ -6,16 +6,29 @@ A process each, so that its peak memory is that of one piece of work and no work
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from accelsim.chip import load_chip
 from accelsim.compiler import compile_graph
 from accelsim.isa.files import read_program, write_program
+from accelsim.isa.program import Program
+from accelsim.machine.fast import time_program
+from accelsim.machine.functional import run_functional
+from accelsim.machine.reference import run_reference
+from accelsim.quant.model import QConcat, QGraph, QLayer, QSelectStep, QTensor
+from accelsim.quant.onnx_reader import read_quantized_onnx
 from accelsim.validation.networks import Shape, build_network
+from tests.benchmarks.rows import KEYWORD_MODEL
+
+_LONG_ENOUGH_S, _MOST_TIMES = 0.5, 9
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {}
 
@@ -37,23 +50,93 @@ def compile_shape(folder: str, chip: str, cell: str, inputs: str, hidden: str, s
 
 
 @task
+def compile_for_steps(folder: str, quantized: str, steps: str) -> dict[str, Any]:
+    """A quantized model compiled for the default chip, as if it had been made for so many time steps."""
+    graph = with_steps(read_quantized_onnx(Path(quantized)), int(steps))
+    seconds, program = _timed(lambda: compile_graph(graph, load_chip("tx5368")))
+    files = write_program(program, Path(folder), f"{program.name}_{steps}")
+    return {"seconds": seconds, "program": str(files[0])}
+
+
+def with_steps(graph: QGraph, steps: int) -> QGraph:
+    """A quantized model for another number of time steps."""
+
+    def tensor(one: QTensor) -> QTensor:
+        return replace(one, shape=(steps, one.features)) if len(one.shape) > 1 else one
+
+    def layer(one: QLayer) -> QLayer:
+        if isinstance(one, QConcat):
+            return replace(one, parts=tuple(map(tensor, one.parts)), y=tensor(one.y))
+        if isinstance(one, QSelectStep):
+            return replace(one, x=tensor(one.x), y=tensor(one.y), step=steps - 1)
+        return replace(one, x=tensor(one.x), y=tensor(one.y))
+
+    return QGraph(graph.name, tensor(graph.input), tensor(graph.output), tuple(map(layer, graph.layers)))
+
+
+@task
 def reference(program: str) -> dict[str, Any]:
     """One frame on the reference engine, which runs on SimPy."""
-    import numpy as np
-
-    from accelsim.machine.reference import run_reference
-
     loaded = read_program(Path(program))
-    frame = np.zeros((loaded.batch, *loaded.inputs[0].shape), dtype=np.int8)
-    run_reference(loaded, frame)
+    frame = _zeros(loaded)
     seconds, run = _timed(lambda: run_reference(loaded, frame))
     return {"seconds": seconds, "cycles": run.counters.cycles}
 
 
+@task
+def timing(program: str) -> dict[str, Any]:
+    """One frame's cycles alone, once the kernels are loaded."""
+    loaded = read_program(Path(program))
+    time_program(_keyword_program())
+    seconds, timed = _timed(lambda: time_program(loaded))
+    return {"seconds": seconds, "cycles": timed.counters.cycles}
+
+
+@task
+def values_and_cycles(program: str) -> dict[str, Any]:
+    """One frame's cycles on the compiled engine and its values on the functional one, once the kernels are loaded."""
+
+    def run(which: Program) -> int:
+        run_functional(which, _zeros(which))
+        return time_program(which).counters.cycles
+
+    loaded = read_program(Path(program))
+    run(_keyword_program())
+    seconds, cycles = _timed(lambda: run(loaded))
+    return {"seconds": seconds, "cycles": cycles}
+
+
+@task
+def events(program: str) -> dict[str, Any]:
+    """One frame's cycles with a record of every operation, which are counted and let go."""
+    loaded = read_program(Path(program))
+
+    def count() -> int:
+        counts: list[int] = []
+        time_program(loaded, events=lambda some: counts.append(len(some)))
+        return sum(counts)
+
+    seconds, counted = _timed(count)
+    return {"seconds": seconds, "events": counted}
+
+
+def _keyword_program() -> Program:
+    return read_program(KEYWORD_MODEL / "lstm_quantize_r.cfg")
+
+
+def _zeros(program: Program) -> np.ndarray:
+    """A batch of frames; cycles don't depend on what is in them."""
+    return np.zeros((program.batch, *program.inputs[0].shape), dtype=np.int8)
+
+
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
+    """Median seconds of work, done so often that short work is not lost in the clock's noise, and its result."""
+    seconds: list[float] = []
+    while not seconds or (sum(seconds) < _LONG_ENOUGH_S and len(seconds) < _MOST_TIMES):
+        start = time.perf_counter()
+        result = work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), result
 
 
 def main() -> None:

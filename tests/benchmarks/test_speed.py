@@ -14,6 +14,7 @@ from accelsim.compiler import compile_graph
 from accelsim.fixedpoint import activation_tables
 from accelsim.isa.files import read_program
 from accelsim.isa.program import Program
+from accelsim.machine.fast import time_program
 from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
 from accelsim.profile import lower_bound
@@ -58,6 +59,11 @@ def test_activation_tables(benchmark: Any) -> None:
 def test_values_on_the_functional_engine(benchmark: Any, program: Program, frames: np.ndarray) -> None:
     run_functional(program, frames[:1])
     assert len(benchmark(run_functional, program, frames)) == CLIPS
+
+
+def test_compiled_engine(benchmark: Any, program: Program) -> None:
+    time_program(program)
+    assert benchmark(time_program, program).counters.cycles >= lower_bound(program).cycles
 
 
 def test_reference_engine(benchmark: Any, program: Program, frames: np.ndarray) -> None:

@@ -69,9 +69,9 @@ def test_random_programs(program: Program, seed: int) -> None:
 
 
 @st.composite
-def compiled(draw: st.DrawFn) -> Program:
+def compiled(draw: st.DrawFn, most_steps: int = 6) -> Program:
     """A random model on a random chip; weights resident or streamed."""
-    steps = draw(st.integers(1, 6))
+    steps = draw(st.integers(1, most_steps))
     graph = random_graph(
         draw(st.integers(0, 2**32)),
         steps=steps,

@@ -98,7 +98,7 @@ def _odd_ones(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def small_programs(draw: st.DrawFn) -> Program:
+def small_programs(draw: st.DrawFn, most_turns: int = 3) -> Program:
     """Memories are filled, up to six instructions work on them, the activations are the output."""
     chip = draw(small_chips())
     body = [step for _ in range(draw(st.integers(1, 6))) for step in draw(_steps(chip))]
@@ -108,7 +108,7 @@ def small_programs(draw: st.DrawFn) -> Program:
     last = [make("sync", unit=body_unit), _drain()]
     fills, tail = _hand_on([*first, body[0]])[:-1], _hand_on(last)
     fills[0] = _with(fills[0], {"wait0": 0})
-    loop = make("loop", count=draw(st.integers(1, 3)), length=len(body))
+    loop = make("loop", count=draw(st.integers(1, most_turns)), length=len(body))
     code = [*fills, loop, *_hand_on([*body, body[0]])[:-1], *tail]
     for index in range(len(fills), len(code) - 1):
         if code[index].fields.get("wait0") and not code[index].fields["wait0_each"] and draw(st.integers(0, 11)) == 0:

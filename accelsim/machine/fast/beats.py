@@ -78,15 +78,15 @@ def place_access(s: Any, c: Any, base: int, passes: int, memory: int, first_byte
 @part
 def begin_job(s: Any, c: Any, p: Any, at: int, stage: int, job: int) -> None:
     """Go to the first beat of a job (its place in `s`) in the stage whose figures lie from `at` on."""
-    row = p[s[job + lay.J_INDEX]]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
     s[at + lay.S_NUMBER] = 0
     s[at + lay.S_FIRST] = 0
     s[at + lay.S_ROW] = 0
     s[at + lay.S_VECTOR] = 0
     s[at + lay.S_COLUMN] = 0
     s[at + lay.S_TILE] = 0
-    if row[isa.COL_OPCODE] == _MATMUL:
-        s[at + lay.S_LEFT] = (row[isa.COL_ROWS] + c[lay.C_MAC_ROWS] - 1) // c[lay.C_MAC_ROWS]
+    if p[code + isa.COL_OPCODE] == _MATMUL:
+        s[at + lay.S_LEFT] = (p[code + isa.COL_ROWS] + c[lay.C_MAC_ROWS] - 1) // c[lay.C_MAC_ROWS]
         _next_group(s, c, at)
     _make_beat(s, c, p, at, stage, job)
 
@@ -94,14 +94,14 @@ def begin_job(s: Any, c: Any, p: Any, at: int, stage: int, job: int) -> None:
 @part
 def next_beat(s: Any, c: Any, p: Any, at: int, stage: int, job: int) -> None:
     """Go to the next beat; there must be one."""
-    row = p[s[job + lay.J_INDEX]]
-    op = row[isa.COL_OPCODE]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
+    op = p[code + isa.COL_OPCODE]
     s[at + lay.S_NUMBER] += 1
     if op == _MATMUL:
-        _next_product_beat(s, c, row, at)
+        _next_product_beat(s, c, p, code, at)
     else:
         s[at + lay.S_FIRST] += c[lay.C_LANES]
-        if op == _LOAD and s[at + lay.S_FIRST] >= row[isa.COL_ROW_BYTES]:
+        if op == _LOAD and s[at + lay.S_FIRST] >= p[code + isa.COL_ROW_BYTES]:
             s[at + lay.S_FIRST] = 0
             s[at + lay.S_ROW] += 1
     _make_beat(s, c, p, at, stage, job)
@@ -117,9 +117,9 @@ def _next_group(s: Any, c: Any, at: int) -> None:
 
 
 @part
-def _next_product_beat(s: Any, c: Any, row: Any, at: int) -> None:
+def _next_product_beat(s: Any, c: Any, p: Any, code: int, at: int) -> None:
     tiles = s[at + lay.S_TILES]
-    last_column = s[at + lay.S_COLUMN] + c[lay.C_MAC_COLUMNS] >= row[isa.COL_COLUMNS]
+    last_column = s[at + lay.S_COLUMN] + c[lay.C_MAC_COLUMNS] >= p[code + isa.COL_COLUMNS]
     turn = tiles if last_column else max(tiles, c[lay.C_INTERVAL])
     s[at + lay.S_TILE] += 1
     if s[at + lay.S_TILE] < turn:
@@ -130,7 +130,7 @@ def _next_product_beat(s: Any, c: Any, row: Any, at: int) -> None:
         return
     s[at + lay.S_COLUMN] = 0
     s[at + lay.S_VECTOR] += c[lay.C_BATCH_COLUMNS]
-    if s[at + lay.S_VECTOR] <= row[isa.COL_EXTRA_VECTORS]:
+    if s[at + lay.S_VECTOR] <= p[code + isa.COL_EXTRA_VECTORS]:
         return
     s[at + lay.S_VECTOR] = 0
     s[at + lay.S_FIRST] += tiles * c[lay.C_MAC_ROWS]
@@ -139,8 +139,8 @@ def _next_product_beat(s: Any, c: Any, row: Any, at: int) -> None:
 
 @part
 def _make_beat(s: Any, c: Any, p: Any, at: int, stage: int, job: int) -> None:
-    row = p[s[job + lay.J_INDEX]]
-    op = row[isa.COL_OPCODE]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
+    op = p[code + isa.COL_OPCODE]
     base = passes_at(c, stage)
     passes = clear_passes(s, base)
     s[at + lay.S_PASS] = 0
@@ -153,11 +153,11 @@ def _make_beat(s: Any, c: Any, p: Any, at: int, stage: int, job: int) -> None:
         s[at + lay.S_BYTES + place] = 0
     begins = s[at + lay.S_NUMBER] == 0
     if op == _MATMUL:
-        passes = _product_beat(s, c, row, at, base, passes, job)
+        passes = _product_beat(s, c, p, code, at, base, passes, job)
     elif op == _VECTOR:
-        passes = _vector_beat(s, c, row, at, base, passes, stage, job)
+        passes = _vector_beat(s, c, p, code, at, base, passes, stage, job)
     elif op == _LOAD:
-        passes = _landing_beat(s, c, row, at, base, passes, job)
+        passes = _landing_beat(s, c, p, code, at, base, passes, job)
         begins = s[at + lay.S_TAKES] == 1
     else:
         s[at + lay.S_TAKES] = 1
@@ -183,25 +183,25 @@ def _write(s: Any, c: Any, at: int, base: int, passes: int, memory: int, address
 
 
 @part
-def _product_beat(s: Any, c: Any, row: Any, at: int, base: int, passes: int, job: int) -> int:
+def _product_beat(s: Any, c: Any, p: Any, code: int, at: int, base: int, passes: int, job: int) -> int:
     if s[at + lay.S_TILE] >= s[at + lay.S_TILES]:
         # Fewer tiles than the sums' interval: the turn is filled with empty beats.
         s[at + lay.S_IS_LAST] = 0
         return passes
     height, together = c[lay.C_MAC_ROWS], c[lay.C_BATCH_COLUMNS]
-    columns, vectors = row[isa.COL_COLUMNS], row[isa.COL_EXTRA_VECTORS] + 1
+    columns, vectors = p[code + isa.COL_COLUMNS], p[code + isa.COL_EXTRA_VECTORS] + 1
     first = s[at + lay.S_FIRST] + s[at + lay.S_TILE] * height
     column, vector = s[at + lay.S_COLUMN], s[at + lay.S_VECTOR]
-    size, count = min(height, row[isa.COL_ROWS] - first), min(c[lay.C_MAC_COLUMNS], columns - column)
+    size, count = min(height, p[code + isa.COL_ROWS] - first), min(c[lay.C_MAC_COLUMNS], columns - column)
     stored = _padded_columns(columns, c[lay.C_BLOCK_COLUMNS])
     sums, sums_size = s[job + lay.J_ADDRESS + 2] + 4 * first * vectors, 4 * size * vectors
     weights = s[job + lay.J_ADDRESS] + first * stored + column * height
     passes = _read(s, c, at, base, passes, _WEIGHTS, weights, height * count)
     inputs = s[job + lay.J_ADDRESS + 1] + column * vectors
     passes = _read(s, c, at, base, passes, _ACTIVATIONS, inputs, count * vectors)
-    if column == 0 and row[isa.COL_START] == _BIAS:
+    if column == 0 and p[code + isa.COL_START] == _BIAS:
         passes = _read(s, c, at, base, passes, _PARAMETERS, s[job + lay.J_ADDRESS + 3] + 4 * first, 4 * size)
-    elif column == 0 and row[isa.COL_START] == _ACCUMULATE:
+    elif column == 0 and p[code + isa.COL_START] == _ACCUMULATE:
         passes = _read(s, c, at, base, passes, _ACCUMULATORS, sums, sums_size)
     last, last_vectors = column + c[lay.C_MAC_COLUMNS] >= columns, vector + together >= vectors
     if last:
@@ -219,11 +219,11 @@ def _product_beat(s: Any, c: Any, row: Any, at: int, base: int, passes: int, job
 
 
 @part
-def _vector_beat(s: Any, c: Any, row: Any, at: int, base: int, passes: int, stage: int, job: int) -> int:
+def _vector_beat(s: Any, c: Any, p: Any, code: int, at: int, base: int, passes: int, stage: int, job: int) -> int:
     here, first = stage - 1, s[at + lay.S_FIRST]
-    size = min(c[lay.C_LANES], row[isa.COL_LENGTH] - first)
+    size = min(c[lay.C_LANES], p[code + isa.COL_LENGTH] - first)
     address = job + lay.J_ADDRESS
-    kind, other = row[isa.COL_SOURCE_TYPE], row[isa.COL_ADDEND_TYPE]
+    kind, other = p[code + isa.COL_SOURCE_TYPE], p[code + isa.COL_ADDEND_TYPE]
     if here == 0:
         if kind == _INT8:
             passes = _read(s, c, at, base, passes, _ACTIVATIONS, s[address] + first, size)
@@ -231,46 +231,46 @@ def _vector_beat(s: Any, c: Any, row: Any, at: int, base: int, passes: int, stag
             passes = _read(s, c, at, base, passes, _ACTIVATIONS, s[address] + 2 * first, 2 * size)
         elif kind == _INT32:
             passes = _read(s, c, at, base, passes, _ACCUMULATORS, s[address] + 4 * first, 4 * size)
-    if row[lay.P_ADDEND_STAGE] == here:
+    if p[code + lay.P_ADDEND_STAGE] == here:
         if other == _ADD_INT16:
             passes = _read(s, c, at, base, passes, _ACTIVATIONS, s[address + 1] + 2 * first, 2 * size)
         elif other == _ADD_INT32:
             passes = _read(s, c, at, base, passes, _ACCUMULATORS, s[address + 1] + 4 * first, 4 * size)
-    if row[lay.P_FACTOR_STAGE] == here:
+    if p[code + lay.P_FACTOR_STAGE] == here:
         passes = _read(s, c, at, base, passes, _ACTIVATIONS, s[address + 2] + 2 * first, 2 * size)
-    if row[lay.P_TERM_STAGE] == here:
+    if p[code + lay.P_TERM_STAGE] == here:
         passes = _read(s, c, at, base, passes, _ACTIVATIONS, s[address + 3] + 2 * first, 2 * size)
     if here == 0:
         block = s[address + 6]
         if first == 0:
             passes = _read(s, c, at, base, passes, _PARAMETERS, block, isa.PARAM_BYTES)
-        if row[isa.COL_REQUANTIZE] >= _CHANNEL:
+        if p[code + isa.COL_REQUANTIZE] >= _CHANNEL:
             channels = block + isa.PARAM_BYTES + 8 * first
             passes = _read(s, c, at, base, passes, _PARAMETERS, channels, 8 * size)
     if stage == c[lay.C_STAGES] - 1:
-        width = row[isa.COL_DESTINATION_TYPE]
+        width = p[code + isa.COL_DESTINATION_TYPE]
         passes = _write(s, c, at, base, passes, _ACTIVATIONS, s[address + 4] + width * first, width * size)
-        if row[isa.COL_KEEP]:
+        if p[code + isa.COL_KEEP]:
             passes = _write(s, c, at, base, passes, _ACTIVATIONS, s[address + 5] + 2 * first, 2 * size)
     s[at + lay.S_TAKES] = size
     s[at + lay.S_GIVES] = size
     s[at + lay.S_SIZE] = size
-    s[at + lay.S_IS_LAST] = first + size == row[isa.COL_LENGTH]
+    s[at + lay.S_IS_LAST] = first + size == p[code + isa.COL_LENGTH]
     return passes
 
 
 @part
-def _landing_beat(s: Any, c: Any, row: Any, at: int, base: int, passes: int, job: int) -> int:
+def _landing_beat(s: Any, c: Any, p: Any, code: int, at: int, base: int, passes: int, job: int) -> int:
     """Of a load through the vector unit."""
     first, line = s[at + lay.S_FIRST], s[at + lay.S_ROW]
-    size = min(c[lay.C_LANES], row[isa.COL_ROW_BYTES] - first)
-    last = first + size == row[isa.COL_ROW_BYTES]
-    to = s[job + lay.J_ADDRESS + 1] + line * row[isa.COL_DESTINATION_PITCH] + first
-    passes = _write(s, c, at, base, passes, row[isa.COL_MEMORY], to, size)
+    size = min(c[lay.C_LANES], p[code + isa.COL_ROW_BYTES] - first)
+    last = first + size == p[code + isa.COL_ROW_BYTES]
+    to = s[job + lay.J_ADDRESS + 1] + line * p[code + isa.COL_DESTINATION_PITCH] + first
+    passes = _write(s, c, at, base, passes, p[code + isa.COL_MEMORY], to, size)
     s[at + lay.S_TAKES] = first == 0
     s[at + lay.S_GIVES] = last
     s[at + lay.S_SIZE] = size
-    s[at + lay.S_IS_LAST] = last and line == row[isa.COL_ROWS] - 1
+    s[at + lay.S_IS_LAST] = last and line == p[code + isa.COL_ROWS] - 1
     return passes
 
 

@@ -24,9 +24,6 @@ _BY_DRAM, _BY_SEQUENCER = int(Cause.DRAM), int(Cause.SEQUENCER)
 _DRAM_MEMORY = rules.MEMORIES
 _TRAFFIC = 2 * (rules.MEMORIES + 1)
 
-LOG_CYCLE, LOG_STEP, LOG_BYTES, LOG_COUNT, LOG_IS_WRITE = range(5)
-"""A record of the log of transfers: `count` of them of so many bytes, `step` cycles apart."""
-
 
 @part
 def job_at(s: Any, c: Any, unit: int, number: int) -> int:
@@ -150,7 +147,8 @@ def widen(s: Any, c: Any, cycle: int) -> None:
             base = c[lay.O_TRAFFIC] + direction * BANDWIDTH_BINS
             for pair in range(BANDWIDTH_BINS // 2):
                 s[base + pair] = s[base + 2 * pair] + s[base + 2 * pair + 1]
-            s[base + BANDWIDTH_BINS // 2 : base + BANDWIDTH_BINS] = 0
+            for place in range(BANDWIDTH_BINS // 2, BANDWIDTH_BINS):
+                s[base + place] = 0
         s[lay.BIN_CYCLES] += 1
 
 
@@ -158,12 +156,12 @@ def widen(s: Any, c: Any, cycle: int) -> None:
 def log_transfer(s: Any, log: Any, cycle: int, size: int, is_write: int) -> None:
     """Keep a transfer in the log: one more of a row of equal ones, or the first of a new row."""
     last = s[lay.LOG_WRITE] if is_write else s[lay.LOG_READ]
-    if last >= 0 and log[last, LOG_BYTES] == size:
-        count = log[last, LOG_COUNT]
+    if last >= 0 and log[lay.LOG_FIELDS * last + lay.LOG_BYTES] == size:
+        count = log[lay.LOG_FIELDS * last + lay.LOG_COUNT]
         if count == 1:
-            log[last, LOG_STEP] = cycle - log[last, LOG_CYCLE]
-        if cycle == log[last, LOG_CYCLE] + log[last, LOG_STEP] * count:
-            log[last, LOG_COUNT] = count + 1
+            log[lay.LOG_FIELDS * last + lay.LOG_STEP] = cycle - log[lay.LOG_FIELDS * last + lay.LOG_CYCLE]
+        if cycle == log[lay.LOG_FIELDS * last + lay.LOG_CYCLE] + log[lay.LOG_FIELDS * last + lay.LOG_STEP] * count:
+            log[lay.LOG_FIELDS * last + lay.LOG_COUNT] = count + 1
             return
     append_record(s, log, cycle, 0, size, 1, is_write)
     if is_write:
@@ -176,14 +174,14 @@ def log_transfer(s: Any, log: Any, cycle: int, size: int, is_write: int) -> None
 def append_record(s: Any, log: Any, cycle: int, step: int, size: int, count: int, is_write: int) -> None:
     """A new record; where there is no place the log closes, and what needs it can't be done."""
     number = s[lay.LOG_SIZE]
-    if number == log.shape[0]:
+    if number == lay.LOG_RECORDS:
         s[lay.LOG_OPEN] = 0
         return
-    log[number, LOG_CYCLE] = cycle
-    log[number, LOG_STEP] = step
-    log[number, LOG_BYTES] = size
-    log[number, LOG_COUNT] = count
-    log[number, LOG_IS_WRITE] = is_write
+    log[lay.LOG_FIELDS * number + lay.LOG_CYCLE] = cycle
+    log[lay.LOG_FIELDS * number + lay.LOG_STEP] = step
+    log[lay.LOG_FIELDS * number + lay.LOG_BYTES] = size
+    log[lay.LOG_FIELDS * number + lay.LOG_COUNT] = count
+    log[lay.LOG_FIELDS * number + lay.LOG_IS_WRITE] = is_write
     s[lay.LOG_SIZE] = number + 1
 
 
@@ -217,10 +215,10 @@ def give_elements(s: Any, c: Any, p: Any, unit: int, job: int, count: int, writt
     """Signal elements to those who take them one by one."""
     if not count:
         return
-    row = p[s[job + lay.J_INDEX]]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
     for slot in range(3):
-        token = row[isa.COL_SIGNAL0 + 2 * slot]
-        if token and row[isa.COL_SIGNAL0_EACH + 2 * slot]:
+        token = p[code + isa.COL_SIGNAL0 + 2 * slot]
+        if token and p[code + isa.COL_SIGNAL0_EACH + 2 * slot]:
             give(s, c, 2 * unit + 1, _visible_after_hop(written, c[lay.C_HOP]), token, count)
 
 
@@ -228,11 +226,11 @@ def give_elements(s: Any, c: Any, p: Any, unit: int, job: int, count: int, writt
 def complete(s: Any, c: Any, p: Any, unit: int, done: int) -> None:
     """The unit's oldest job that still issues does so no more, and its last result is written in cycle `done`."""
     job = job_at(s, c, unit, s[lay.ISSUED + unit])
-    row = p[s[job + lay.J_INDEX]]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
     visible = _visible_after_completion(done, c[lay.C_SEMAPHORE])
     for slot in range(3):
-        token = row[isa.COL_SIGNAL0 + 2 * slot]
-        if token and not row[isa.COL_SIGNAL0_EACH + 2 * slot]:
+        token = p[code + isa.COL_SIGNAL0 + 2 * slot]
+        if token and not p[code + isa.COL_SIGNAL0_EACH + 2 * slot]:
             give(s, c, 2 * unit, visible, token, 1)
     s[job + lay.J_DONE] = done
     s[job + lay.J_SEEN] = visible
@@ -310,3 +308,11 @@ def settle_places(s: Any, unit: int) -> None:
     if s[lay.PLACES_AT + unit] <= s[lay.NOW]:
         s[lay.PLACES + unit] += s[lay.PLACES_NEXT + unit]
         s[lay.PLACES_NEXT + unit] = 0
+
+
+@part
+def settle_buffers(s: Any) -> None:
+    """The load DMA's buffers that were to be free later are free now, if it is later."""
+    if s[lay.LOAD_BUFFERS_AT] <= s[lay.NOW]:
+        s[lay.LOAD_BUFFERS] += s[lay.LOAD_BUFFERS_NEXT]
+        s[lay.LOAD_BUFFERS_NEXT] = 0

@@ -47,30 +47,30 @@ def _take_job(s: Any, c: Any, p: Any, dma: int, unit: int, actor: int) -> bool:
     s[dma + lay.D_REASON] = -1
     s[dma + lay.D_ROW] = 0
     s[dma + lay.D_FIRST] = 1
-    _begin_row(s, c, p[s[job + lay.J_INDEX]], dma, unit, job)
+    _begin_row(s, c, p, lay.P_SIZE * s[job + lay.J_INDEX], dma, unit, job)
     return True
 
 
 @part
-def _begin_row(s: Any, c: Any, row: Any, dma: int, unit: int, job: int) -> None:
+def _begin_row(s: Any, c: Any, p: Any, code: int, dma: int, unit: int, job: int) -> None:
     """The first burst of a row; a sync has one of no bytes."""
     line = s[dma + lay.D_ROW]
     s[dma + lay.D_LEFT] = 0
     s[dma + lay.D_SIZE] = 0
-    if row[isa.COL_OPCODE] != _SYNC:
-        source = s[job + lay.J_ADDRESS] + line * row[isa.COL_SOURCE_PITCH]
-        destination = s[job + lay.J_ADDRESS + 1] + line * row[isa.COL_DESTINATION_PITCH]
+    if p[code + isa.COL_OPCODE] != _SYNC:
+        source = s[job + lay.J_ADDRESS] + line * p[code + isa.COL_SOURCE_PITCH]
+        destination = s[job + lay.J_ADDRESS + 1] + line * p[code + isa.COL_DESTINATION_PITCH]
         s[dma + lay.D_DRAM] = source if unit == _LOAD else destination
         s[dma + lay.D_SRAM] = destination if unit == _LOAD else source
-        s[dma + lay.D_LEFT] = row[isa.COL_ROW_BYTES]
+        s[dma + lay.D_LEFT] = p[code + isa.COL_ROW_BYTES]
         s[dma + lay.D_SIZE] = _burst_bytes_at(s[dma + lay.D_DRAM], s[dma + lay.D_LEFT], c[lay.C_BURST])
 
 
 @part
-def _burst_flags(s: Any, row: Any, dma: int) -> int:
+def _burst_flags(s: Any, p: Any, code: int, dma: int) -> int:
     if s[dma + lay.D_LEFT] > s[dma + lay.D_SIZE]:
         return 0
-    if row[isa.COL_OPCODE] == _SYNC or s[dma + lay.D_ROW] == row[isa.COL_ROWS] - 1:
+    if p[code + isa.COL_OPCODE] == _SYNC or s[dma + lay.D_ROW] == p[code + isa.COL_ROWS] - 1:
         return lay.LAST_OF_ROW | lay.LAST
     return lay.LAST_OF_ROW
 
@@ -78,15 +78,15 @@ def _burst_flags(s: Any, row: Any, dma: int) -> int:
 @part
 def _next_burst(s: Any, c: Any, p: Any, dma: int, unit: int, job: int) -> None:
     """Go behind the present burst: to the next of the row, the next row, or the next job."""
-    row, size = p[s[job + lay.J_INDEX]], s[dma + lay.D_SIZE]
-    flags = _burst_flags(s, row, dma)
+    code, size = lay.P_SIZE * s[job + lay.J_INDEX], s[dma + lay.D_SIZE]
+    flags = _burst_flags(s, p, code, dma)
     s[dma + lay.D_FIRST] = 0
     if flags & lay.LAST:
         s[dma + lay.D_BUSY] = 0
         s[dma + lay.D_JOB] += 1
     elif flags:
         s[dma + lay.D_ROW] += 1
-        _begin_row(s, c, row, dma, unit, job)
+        _begin_row(s, c, p, code, dma, unit, job)
     else:
         s[dma + lay.D_DRAM] += size
         s[dma + lay.D_SRAM] += size
@@ -95,35 +95,27 @@ def _next_burst(s: Any, c: Any, p: Any, dma: int, unit: int, job: int) -> None:
 
 
 @part
-def _begins_row(s: Any, row: Any, dma: int) -> bool:
-    is_first: bool = row[isa.COL_OPCODE] == _SYNC or s[dma + lay.D_LEFT] == row[isa.COL_ROW_BYTES]
+def _begins_row(s: Any, p: Any, code: int, dma: int) -> bool:
+    is_first: bool = p[code + isa.COL_OPCODE] == _SYNC or s[dma + lay.D_LEFT] == p[code + isa.COL_ROW_BYTES]
     return is_first
 
 
 @part
-def _settle_buffers(s: Any) -> None:
-    """The load DMA's buffers that were to be free later are free now, if it is later."""
-    if s[lay.LOAD_BUFFERS_AT] <= s[lay.NOW]:
-        s[lay.LOAD_BUFFERS] += s[lay.LOAD_BUFFERS_NEXT]
-        s[lay.LOAD_BUFFERS_NEXT] = 0
-
-
-@part
-def _lacking(s: Any, row: Any, dma: int) -> int:
+def _lacking(s: Any, p: Any, code: int, dma: int) -> int:
     """The first that a request needs and that is not there: a semaphore, the buffers, or NO_TOKEN."""
     if s[dma + lay.D_FIRST]:
         for slot in range(3):
-            token = row[isa.COL_WAIT0 + 2 * slot]
-            if token and not row[isa.COL_WAIT0_EACH + 2 * slot] and s[lay.SEMAPHORE + token] < 1:
+            token = p[code + isa.COL_WAIT0 + 2 * slot]
+            if token and not p[code + isa.COL_WAIT0_EACH + 2 * slot] and s[lay.SEMAPHORE + token] < 1:
                 return int(token)
-    if _begins_row(s, row, dma):
+    if _begins_row(s, p, code, dma):
         for slot in range(3):
-            token = row[isa.COL_WAIT0 + 2 * slot]
-            if token and row[isa.COL_WAIT0_EACH + 2 * slot] and s[lay.SEMAPHORE + token] < 1:
+            token = p[code + isa.COL_WAIT0 + 2 * slot]
+            if token and p[code + isa.COL_WAIT0_EACH + 2 * slot] and s[lay.SEMAPHORE + token] < 1:
                 return int(token)
     if s[dma + lay.D_SIZE]:
         if dma == lay.LOAD_DMA:
-            _settle_buffers(s)
+            books.settle_buffers(s)
             if s[lay.LOAD_BUFFERS] < 1:
                 return lay.LOAD_BUFFER_TOKEN
         elif s[lay.STORE_BUFFERS] < 1:
@@ -132,13 +124,13 @@ def _lacking(s: Any, row: Any, dma: int) -> int:
 
 
 @part
-def _take(s: Any, row: Any, dma: int) -> None:
+def _take(s: Any, p: Any, code: int, dma: int) -> None:
     """Take what a request needs; all of it is there."""
-    begins = _begins_row(s, row, dma)
+    begins = _begins_row(s, p, code, dma)
     for slot in range(3):
-        token = row[isa.COL_WAIT0 + 2 * slot]
+        token = p[code + isa.COL_WAIT0 + 2 * slot]
         if token:
-            s[lay.SEMAPHORE + token] -= int(begins) if row[isa.COL_WAIT0_EACH + 2 * slot] else s[dma + lay.D_FIRST]
+            s[lay.SEMAPHORE + token] -= int(begins) if p[code + isa.COL_WAIT0_EACH + 2 * slot] else s[dma + lay.D_FIRST]
     if s[dma + lay.D_SIZE]:
         if dma == lay.LOAD_DMA:
             s[lay.LOAD_BUFFERS] -= 1
@@ -181,7 +173,7 @@ def ask_load(s: Any, c: Any, p: Any) -> None:
         s[job + lay.J_WAITED + s[dma + lay.D_REASON]] += s[lay.NOW] - s[dma + lay.D_ASKED]
         s[dma + lay.D_REASON] = -1
     s[dma + lay.D_ASKED] = s[lay.NOW]
-    token = _lacking(s, p[s[job + lay.J_INDEX]], dma)
+    token = _lacking(s, p, lay.P_SIZE * s[job + lay.J_INDEX], dma)
     if token == lay.NO_TOKEN:
         s[dma + lay.D_ASKS] = 1
     else:
@@ -193,14 +185,14 @@ def decide_load(s: Any, c: Any, p: Any, log: Any) -> None:
     """Send a request, unless somebody else has just taken its semaphore."""
     dma, now = lay.LOAD_DMA, s[lay.NOW]
     job = books.job_at(s, c, _LOAD, s[dma + lay.D_JOB])
-    row = p[s[job + lay.J_INDEX]]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
     s[dma + lay.D_ASKS] = 0
     s[lay.DUE + lay.A_LOAD] = now + 1
-    if _lacking(s, row, dma) != lay.NO_TOKEN:
+    if _lacking(s, p, code, dma) != lay.NO_TOKEN:
         s[dma + lay.D_REASON] = _BANK
         _front(s, c, dma, _BANK, s[job + lay.J_LAYER])
         return
-    _take(s, row, dma)
+    _take(s, p, code, dma)
     _front(s, c, dma, _IDLE, c[lay.C_LAYERS])
     _start(s, dma, _LOAD, job)
     size, arrival = s[dma + lay.D_SIZE], now + 1
@@ -214,7 +206,7 @@ def decide_load(s: Any, c: Any, p: Any, log: Any) -> None:
     s[burst + lay.B_CYCLE] = s[lay.LAST_ARRIVAL]
     s[burst + lay.B_SRAM] = s[dma + lay.D_SRAM]
     s[burst + lay.B_SIZE] = size
-    s[burst + lay.B_FLAGS] = _burst_flags(s, row, dma)
+    s[burst + lay.B_FLAGS] = _burst_flags(s, p, code, dma)
     s[lay.LAND_TAIL] = tail + 1
     if tail + 1 - s[lay.LAND_LEFT] > s[lay.CAPACITY] - lay.SPARE:
         s[lay.GROW] = 1
@@ -253,7 +245,7 @@ def _piece(s: Any, c: Any, p: Any, dma: int, actor: int, job: int, burst: int) -
     passes = clear_passes(s, base)
     size = s[burst + lay.B_SIZE] - s[dma + lay.D_PIECE]
     if size > 0:
-        memory = p[s[job + lay.J_INDEX], isa.COL_MEMORY]
+        memory = p[lay.P_SIZE * s[job + lay.J_INDEX] + isa.COL_MEMORY]
         at = s[burst + lay.B_SRAM] + s[dma + lay.D_PIECE]
         passes = place_access(s, c, base, passes, memory, at, min(size, c[lay.C_DMA_WIDTH]))
     s[dma + lay.D_PASS] = 0
@@ -282,7 +274,7 @@ def decide_landing(s: Any, c: Any, p: Any) -> None:
         return
     size = min(s[burst + lay.B_SIZE] - s[dma + lay.D_PIECE], c[lay.C_DMA_WIDTH])
     if size:
-        books.book_bytes(s, c, s[job + lay.J_LAYER], p[s[job + lay.J_INDEX], isa.COL_MEMORY], 1, size)
+        books.book_bytes(s, c, s[job + lay.J_LAYER], p[lay.P_SIZE * s[job + lay.J_INDEX] + isa.COL_MEMORY], 1, size)
     s[dma + lay.D_PIECE] += size
     if s[dma + lay.D_PIECE] < s[burst + lay.B_SIZE]:
         _piece(s, c, p, dma, c[lay.C_STAGES] + 1, job, burst)
@@ -291,7 +283,7 @@ def decide_landing(s: Any, c: Any, p: Any) -> None:
     s[dma + lay.D_BUSY] = 0
     s[lay.LAND_NEXT] += 1
     if s[burst + lay.B_SIZE]:
-        _settle_buffers(s)
+        books.settle_buffers(s)
         s[lay.LOAD_BUFFERS_NEXT] += 1
         s[lay.LOAD_BUFFERS_AT] = now + 1
         if s[lay.LOAD_DMA + lay.D_WAITS] == lay.LOAD_BUFFER_TOKEN:
@@ -333,7 +325,7 @@ def ask_store(s: Any, c: Any, p: Any) -> None:
     s[dma + lay.D_ASKED] = s[lay.NOW]
     token = lay.NO_TOKEN
     if s[dma + lay.D_FRESH]:
-        token = _lacking(s, p[s[job + lay.J_INDEX]], dma)
+        token = _lacking(s, p, lay.P_SIZE * s[job + lay.J_INDEX], dma)
     if token == lay.NO_TOKEN:
         s[dma + lay.D_ASKS] = 1
     else:
@@ -349,7 +341,7 @@ def _begin_reading(s: Any, c: Any, p: Any) -> None:
     s[burst + lay.B_JOB] = s[dma + lay.D_JOB]
     s[burst + lay.B_SRAM] = s[dma + lay.D_SRAM]
     s[burst + lay.B_SIZE] = s[dma + lay.D_SIZE]
-    s[burst + lay.B_FLAGS] = _burst_flags(s, p[s[job + lay.J_INDEX]], dma)
+    s[burst + lay.B_FLAGS] = _burst_flags(s, p, lay.P_SIZE * s[job + lay.J_INDEX], dma)
     s[dma + lay.D_FRESH] = 1
     s[dma + lay.D_PIECE] = 0
     _piece(s, c, p, dma, c[lay.C_STAGES], job, burst)
@@ -360,19 +352,19 @@ def decide_store(s: Any, c: Any, p: Any) -> None:
     """Read a beat, if all it needs is there; with a burst's last beat, have it sent."""
     dma, now = lay.STORE_DMA, s[lay.NOW]
     job = books.job_at(s, c, _STORE, s[dma + lay.D_JOB])
-    row = p[s[job + lay.J_INDEX]]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
     burst = books.send_at(s, c, s[lay.SEND_TAIL])
     banks = passes_at(c, c[lay.C_STAGES]) + _MEMORIES * s[dma + lay.D_PASS]
     s[dma + lay.D_ASKS] = 0
     s[lay.DUE + lay.A_STORE] = now + 1
-    if not is_free(s, banks) or (s[dma + lay.D_FRESH] and _lacking(s, row, dma) != lay.NO_TOKEN):
+    if not is_free(s, banks) or (s[dma + lay.D_FRESH] and _lacking(s, p, code, dma) != lay.NO_TOKEN):
         s[dma + lay.D_REASON] = _BANK
         _front(s, c, dma, _BANK, s[job + lay.J_LAYER])
         return
     occupy(s, banks)
     s[lay.ACTIVITY] += 1
     if s[dma + lay.D_FRESH]:
-        _take(s, row, dma)
+        _take(s, p, code, dma)
         _start(s, dma, _STORE, job)
         s[dma + lay.D_FRESH] = 0
         s[dma + lay.D_FIRST] = 0
@@ -388,7 +380,7 @@ def decide_store(s: Any, c: Any, p: Any) -> None:
     s[job + lay.J_ISSUED] = now
     size = min(s[burst + lay.B_SIZE] - s[dma + lay.D_PIECE], c[lay.C_DMA_WIDTH])
     if size:
-        books.book_bytes(s, c, s[job + lay.J_LAYER], row[isa.COL_MEMORY], 0, size)
+        books.book_bytes(s, c, s[job + lay.J_LAYER], p[code + isa.COL_MEMORY], 0, size)
     s[dma + lay.D_PIECE] += size
     if s[dma + lay.D_PIECE] < s[burst + lay.B_SIZE]:
         _piece(s, c, p, dma, c[lay.C_STAGES], job, burst)

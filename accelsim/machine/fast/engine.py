@@ -12,7 +12,7 @@ from accelsim.errors import DeadlockError, InputError, InternalError
 from accelsim.isa.opcodes import LOOP_LEVELS, Unit
 from accelsim.isa.program import Program
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.fast import loop, sequencer
+from accelsim.machine.fast import loop, sequencer, steady
 from accelsim.machine.fast.tables import OPERANDS, Layout
 from accelsim.machine.memory import check_tensors, memory_sizes
 from accelsim.machine.ranges import check_ranges
@@ -23,7 +23,7 @@ _SLICE = 1 << 20
 """Cycles with something in them between two looks at the outside: a key pressed, progress to show."""
 _CHUNK = 1 << 16
 """Events handed on at a time."""
-_LOG_RECORDS = 1 << 16
+_SIGNATURE_WORDS = 1 << 14
 
 Events = NDArray[np.void]
 
@@ -35,11 +35,14 @@ class Timing:
     Parameters
     ----------
     counters : Counters
+    visited_cycles : int
+        Cycles that were looked at one by one; in the others nothing changes.
     skipped_cycles : int
-        Of its cycles, those that were not gone through since they repeat others.
+        Cycles, visited or not, that were added as a whole since they repeat others.
     """
 
     counters: Counters
+    visited_cycles: int
     skipped_cycles: int
 
 
@@ -75,10 +78,16 @@ def time_program(
     """
     check_tensors(program)
     run = _Run(program, events, steady_state and events is None)
-    for cycle in run.slices():
-        if progress is not None:
-            progress(cycle)
-    return Timing(run.counters(), int(run.s[lay.SKIPPED]))
+    try:
+        for cycle in run.slices():
+            if progress is not None:
+                progress(cycle)
+    except InputError:
+        if not run.s[lay.SKIPPED]:
+            raise
+        # A turn that was skipped may have been the first to reach too far: that one is to be named.
+        return time_program(program, steady_state=False, progress=progress)
+    return Timing(run.counters(), int(run.s[lay.VISITED]), int(run.s[lay.SKIPPED]))
 
 
 class _Run:
@@ -89,7 +98,10 @@ class _Run:
         self.s = self.layout.begin()
         self.s[lay.STEADY] = int(steady_state)
         self.s[lay.KEEP_EVENTS] = int(events is not None)
-        self._log = np.zeros((_LOG_RECORDS if steady_state else 1, 5), dtype=np.int64)
+        self._log = np.zeros((lay.LOG_RECORDS if steady_state else 1, lay.LOG_FIELDS), dtype=np.int64)
+        size = steady.M_TOTALS + int(self.layout.c[lay.O_TOTALS_SIZE]) + _SIGNATURE_WORDS if steady_state else 1
+        self._marks = np.zeros((LOOP_LEVELS + 1, size), dtype=np.int64)
+        self.layout.c[lay.C_MARK_SIZE] = size
         self._events = self._event_rows()
 
     def slices(self) -> Iterator[int]:
@@ -97,7 +109,7 @@ class _Run:
         s, c, p = self.s, self.layout.c, self.layout.p
         loop.begin(s, c, self._log)
         while True:
-            loop.run(s, c, p, self._log, self._events, _SLICE)
+            loop.run(s, c, p, self._log, self._marks, self._events, _SLICE)
             status = int(s[lay.STATUS])
             if status == lay.DONE:
                 self._drain()
@@ -138,6 +150,7 @@ class _Run:
 
     def _event_rows(self) -> NDArray[np.int64]:
         rows = _CHUNK + 4 * self.layout.capacity if self._hand_on else 1
+        self.layout.c[lay.C_EVENTS] = rows
         return np.zeros((rows, loop.EVENT_SIZE), dtype=np.int64)
 
     def _drain(self) -> None:

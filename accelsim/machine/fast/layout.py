@@ -59,15 +59,16 @@ SPARE = 8
     GROW,
     CAUSE,
     CAUSE_ROW,
-) = range(36)
-USED = 36
+    VISITED,
+) = range(37)
+USED = 37
 """Banks taken in this cycle, a mask a memory."""
 
 RUNNING, DONE, DEADLOCK, GROWING, EVENTS_FULL, OUT_OF_RANGE, RAN_OFF, TOO_DEEP, PAUSED = range(9)
 """Values of STATUS."""
 
 # --- s: small tables ----------------------------------------------------------------------------------------------
-LOOP = 40
+LOOP = 41
 """A loop a level: first instruction, the one behind it, turns, turns done, how many turns apart may be alike (0: none),
 and whether no state of it is kept yet."""
 LOOP_SIZE = 6
@@ -206,6 +207,11 @@ LAST_OF_ROW, LAST = 1, 2
 
 LOAD_BUFFER_TOKEN, STORE_BUFFER_TOKEN, BEFORE_TOKEN, NO_TOKEN = isa.SEMAPHORES, isa.SEMAPHORES + 1, -2, -1
 
+LOG_CYCLE, LOG_STEP, LOG_BYTES, LOG_COUNT, LOG_IS_WRITE = range(5)
+"""A record of the log of transfers: `count` of them of so many bytes, `step` cycles apart."""
+LOG_FIELDS = 5
+LOG_RECORDS = 1 << 16
+
 # --- c: what the chip fixes ---------------------------------------------------------------------------------------
 (
     C_STAGES,
@@ -232,8 +238,11 @@ LOAD_BUFFER_TOKEN, STORE_BUFFER_TOKEN, BEFORE_TOKEN, NO_TOKEN = isa.SEMAPHORES, 
     C_INSTRUCTION_CYCLES,
     C_PROGRAM_BYTES,
     C_LAYERS,
+    C_INSTRUCTIONS,
+    C_MARK_SIZE,
+    C_EVENTS,
     C_DEPTH,
-) = range(25)
+) = range(28)
 C_BANKS = C_DEPTH + 4
 C_WORD = C_BANKS + 4
 C_CONFLICT_FREE = C_WORD + 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from accelsim.isa.opcodes import Unit
-from accelsim.machine.fast import books, dma, sequencer, stages
+from accelsim.machine.fast import books, dma, sequencer, stages, steady
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.jit import jit, part
+from accelsim.machine.jit import jit, part, start
 
 _LAYERS_CAUSES = lay.CAUSES
 _UNITS = 4
@@ -17,8 +17,9 @@ EVENT_SIZE = 12
 
 
 @jit
-def begin(s: Any, c: Any, log: Any) -> None:
+def begin(state: Any, chip: Any, records: Any) -> None:
     """The sequencer's first cycle: 0, or when the program has come out of DRAM."""
+    s, c, log = start(state), start(chip), start(records)
     s[lay.DUE + lay.A_SEQUENCER] = 0
     if c[lay.C_PROGRAM_BYTES]:
         sequencer.read_program(s, c, log)
@@ -26,8 +27,24 @@ def begin(s: Any, c: Any, log: Any) -> None:
 
 
 @jit
-def run(s: Any, c: Any, p: Any, log: Any, events: Any, limit: int) -> None:
-    """Go on until the run is over, something is full, or so many cycles have been looked at; STATUS says which."""
+def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any, limit: int) -> None:
+    """Go on until the run is over, something is full, or so many cycles have been looked at; STATUS says which.
+
+    Parameters
+    ----------
+    state, chip, program : int64 arrays
+        As `layout` says, in C order.
+    records : int64[LOG_RECORDS, LOG_FIELDS]
+        The log of transfers.
+    kept : int64[LOOP_LEVELS + 1, C_MARK_SIZE]
+        What `steady` keeps.
+    rows : int64[C_EVENTS, EVENT_SIZE]
+        Completed operations.
+    limit : int
+    """
+    # Parts get addresses: an array is seven words, and each call would hand them all on.
+    s, c, p = start(state), start(chip), start(program)
+    log, marks, events = start(records), start(kept), start(rows)
     entries = lay.DUE_FIXED + 2 * c[lay.C_STAGES]
     s[lay.STATUS] = lay.RUNNING
     for _ in range(limit):
@@ -39,6 +56,7 @@ def run(s: Any, c: Any, p: Any, log: Any, events: Any, limit: int) -> None:
             return
         _charge(s, c, now)
         s[lay.NOW] = now
+        s[lay.VISITED] += 1
         _update(s, c, p, log, events, now)
         _ask(s, c, p, log, now)
         _decide(s, c, p, log)
@@ -48,10 +66,16 @@ def run(s: Any, c: Any, p: Any, log: Any, events: Any, limit: int) -> None:
         if s[lay.PENDING] == 0 and s[lay.HALT_AT] >= 0:
             _finish(s, c)
             return
+        if s[lay.LOOPED]:
+            level = s[lay.LOOPED] - 1
+            loop = lay.LOOP + lay.LOOP_SIZE * level
+            if s[loop + lay.L_APART] and s[loop + lay.L_COUNTER] % s[loop + lay.L_APART] == 0:
+                steady.look(s, c, p, log, marks, level)
+            s[lay.LOOPED] = 0
         if s[lay.GROW]:
             s[lay.STATUS] = lay.GROWING
             return
-        if s[lay.EVENT_COUNT] + _UNITS * s[lay.CAPACITY] > events.shape[0] and s[lay.KEEP_EVENTS]:
+        if s[lay.EVENT_COUNT] + _UNITS * s[lay.CAPACITY] > c[lay.C_EVENTS] and s[lay.KEEP_EVENTS]:
             s[lay.STATUS] = lay.EVENTS_FULL
             return
     s[lay.STATUS] = lay.PAUSED
@@ -158,16 +182,16 @@ def _close(s: Any, c: Any, events: Any, unit: int) -> None:
 @part
 def _write(s: Any, events: Any, unit: int, job: int) -> None:
     number = s[lay.EVENT_COUNT]
-    events[number, 0] = unit
-    events[number, 1] = s[job + lay.J_INDEX]
-    events[number, 2] = s[job + lay.J_LAYER]
+    events[EVENT_SIZE * number + 0] = unit
+    events[EVENT_SIZE * number + 1] = s[job + lay.J_INDEX]
+    events[EVENT_SIZE * number + 2] = s[job + lay.J_LAYER]
     begin = s[lay.FRAME_START]
-    events[number, 3] = s[job + lay.J_DISPATCHED] - begin
-    events[number, 4] = s[job + lay.J_STARTED] - begin
-    events[number, 5] = s[job + lay.J_ISSUED] - begin
-    events[number, 6] = s[job + lay.J_DONE] - begin
+    events[EVENT_SIZE * number + 3] = s[job + lay.J_DISPATCHED] - begin
+    events[EVENT_SIZE * number + 4] = s[job + lay.J_STARTED] - begin
+    events[EVENT_SIZE * number + 5] = s[job + lay.J_ISSUED] - begin
+    events[EVENT_SIZE * number + 6] = s[job + lay.J_DONE] - begin
     for reason in range(5):
-        events[number, 7 + reason] = s[job + lay.J_WAITED + reason]
+        events[EVENT_SIZE * number + 7 + reason] = s[job + lay.J_WAITED + reason]
     s[lay.EVENT_COUNT] = number + 1
 
 

@@ -60,17 +60,17 @@ def step(s: Any, c: Any, p: Any, log: Any) -> None:
         if _frame(s, c):
             _advance(s, pc + 1)
         return
-    if pc >= p.shape[0]:
+    if pc >= c[lay.C_INSTRUCTIONS]:
         s[lay.STATUS] = lay.RAN_OFF
         s[lay.FAULT_INDEX] = pc
         return
-    row = p[pc]
-    op = row[isa.COL_OPCODE]
+    code = lay.P_SIZE * pc
+    op = p[code + isa.COL_OPCODE]
     if s[lay.SEQ_WAITS] == 0:
         books.set_state(s, c, _ME, _BUSY, c[lay.C_LAYERS])
-    enabled = row[isa.COL_GUARD] == 0 or _holds(s, row[isa.COL_GUARD])
+    enabled = p[code + isa.COL_GUARD] == 0 or _holds(s, p[code + isa.COL_GUARD])
     if op == _LOOP:
-        _loop(s, p, row, pc, enabled)
+        _loop(s, c, p, code, pc, enabled)
         return
     if enabled:
         if op == _HALT:
@@ -78,15 +78,15 @@ def step(s: Any, c: Any, p: Any, log: Any) -> None:
             s[lay.LAST_DONE] = max(s[lay.LAST_DONE], now)
             return
         if op == _ADDRESS:
-            at = lay.REGISTER + lay.REGISTER_SIZE * row[isa.COL_REGISTER]
+            at = lay.REGISTER + lay.REGISTER_SIZE * p[code + isa.COL_REGISTER]
             for part in range(3 + isa.LOOP_LEVELS):
-                s[at + part] = row[isa.COL_BASE + part]
+                s[at + part] = p[code + isa.COL_BASE + part]
             s[at + lay.R_MADE_BY] = pc
         elif op == _GUARD:
-            at = lay.GUARD + lay.GUARD_SIZE * row[isa.COL_REGISTER]
-            s[at] = row[isa.COL_LEVEL]
-            s[at + 1] = row[isa.COL_LOW]
-            s[at + 2] = row[isa.COL_HIGH]
+            at = lay.GUARD + lay.GUARD_SIZE * p[code + isa.COL_REGISTER]
+            s[at] = p[code + isa.COL_LEVEL]
+            s[at + 1] = p[code + isa.COL_LOW]
+            s[at + 2] = p[code + isa.COL_HIGH]
         elif op == _FRAME:
             s[lay.SEQUENCE] += 1
             if not _frame(s, c):
@@ -95,8 +95,8 @@ def step(s: Any, c: Any, p: Any, log: Any) -> None:
             s[lay.SEQUENCE] += 1
             s[c[lay.O_OPERATIONS] + _ME] += 1
             cycle = now + c[lay.C_SEMAPHORE]
-            books.give(s, c, 8, cycle, row[isa.COL_SEMAPHORE], row[isa.COL_AMOUNT])
-        elif op != _NOP and not _dispatch(s, c, row, pc):
+            books.give(s, c, 8, cycle, p[code + isa.COL_SEMAPHORE], p[code + isa.COL_AMOUNT])
+        elif op != _NOP and not _dispatch(s, c, p, code, pc):
             return
     _advance(s, pc + 1)
 
@@ -118,9 +118,9 @@ def _advance(s: Any, pc: int) -> None:
 
 
 @part
-def _loop(s: Any, p: Any, row: Any, pc: int, enabled: bool) -> None:
-    if not enabled or row[isa.COL_COUNT] == 0:
-        _advance(s, pc + 1 + row[isa.COL_LENGTH])
+def _loop(s: Any, c: Any, p: Any, code: int, pc: int, enabled: bool) -> None:
+    if not enabled or p[code + isa.COL_COUNT] == 0:
+        _advance(s, pc + 1 + p[code + isa.COL_LENGTH])
         return
     level = s[lay.DEPTH]
     if level == isa.LOOP_LEVELS:
@@ -129,19 +129,19 @@ def _loop(s: Any, p: Any, row: Any, pc: int, enabled: bool) -> None:
         return
     at = lay.LOOP + lay.LOOP_SIZE * level
     s[at + lay.L_START] = pc + 1
-    s[at + lay.L_END] = pc + 1 + row[isa.COL_LENGTH]
-    s[at + lay.L_COUNT] = row[isa.COL_COUNT]
+    s[at + lay.L_END] = pc + 1 + p[code + isa.COL_LENGTH]
+    s[at + lay.L_COUNT] = p[code + isa.COL_COUNT]
     s[at + lay.L_COUNTER] = 0
     s[at + lay.L_APART] = 0
     s[at + lay.L_FRESH] = 1
     s[lay.DEPTH] = level + 1
-    if s[lay.STEADY] and row[isa.COL_COUNT] > 2:
-        s[at + lay.L_APART] = _apart(s, p, level, pc + 1, s[at + lay.L_END])
+    if s[lay.STEADY] and p[code + isa.COL_COUNT] > 2:
+        s[at + lay.L_APART] = _apart(s, c, p, level, pc + 1, s[at + lay.L_END])
     _advance(s, pc + 1)
 
 
 @part
-def _apart(s: Any, p: Any, level: int, start: int, end: int) -> int:
+def _apart(s: Any, c: Any, p: Any, level: int, start: int, end: int) -> int:
     """So many turns of a loop apart every address is the same again for banks and bursts; 0 where that is too many.
 
     Addresses come from the registers as they are now and from those that the loop's body defines.
@@ -150,10 +150,10 @@ def _apart(s: Any, p: Any, level: int, start: int, end: int) -> int:
     for register in range(1, isa.ADDRESS_REGISTERS):
         made_by = s[lay.REGISTER + lay.REGISTER_SIZE * register + lay.R_MADE_BY]
         if made_by >= 0:
-            apart = _common_multiple(apart, p[made_by, lay.P_PERIOD + level])
-    for index in range(start, min(end, p.shape[0])):
-        if p[index, isa.COL_OPCODE] == _ADDRESS:
-            apart = _common_multiple(apart, p[index, lay.P_PERIOD + level])
+            apart = _common_multiple(apart, p[lay.P_SIZE * made_by + lay.P_PERIOD + level])
+    for index in range(start, min(end, c[lay.C_INSTRUCTIONS])):
+        if p[lay.P_SIZE * index + isa.COL_OPCODE] == _ADDRESS:
+            apart = _common_multiple(apart, p[lay.P_SIZE * index + lay.P_PERIOD + level])
     return apart
 
 
@@ -191,17 +191,19 @@ def _value(s: Any, register: int) -> int:
 
 
 @part
-def _dispatch(s: Any, c: Any, row: Any, pc: int) -> bool:
+def _dispatch(s: Any, c: Any, p: Any, code: int, pc: int) -> bool:
     """Enter an instruction into its unit's queue, or wait for a place there."""
-    unit, now = row[lay.P_UNIT], s[lay.NOW]
+    unit, now = p[code + lay.P_UNIT], s[lay.NOW]
     number = s[lay.TAIL + unit]
     # The next job's place in the ring is free: so much capacity is always left.
     job = books.job_at(s, c, unit, number)
     for operand in range(lay.ADDRESSES):
         s[job + lay.J_ADDRESS + operand] = 0
-        if row[lay.P_REGISTER + operand] >= 0:
-            s[job + lay.J_ADDRESS + operand] = _value(s, row[lay.P_REGISTER + operand]) + row[lay.P_OFFSET + operand]
-    if not _in_range(s, row, job):
+        if p[code + lay.P_REGISTER + operand] >= 0:
+            s[job + lay.J_ADDRESS + operand] = (
+                _value(s, p[code + lay.P_REGISTER + operand]) + p[code + lay.P_OFFSET + operand]
+            )
+    if not _in_range(s, p, code, job):
         s[lay.STATUS] = lay.OUT_OF_RANGE
         s[lay.FAULT_INDEX] = pc
         return False
@@ -219,7 +221,7 @@ def _dispatch(s: Any, c: Any, row: Any, pc: int) -> bool:
     visible = now + c[lay.C_DISPATCH]
     s[job + lay.J_INDEX] = pc
     s[job + lay.J_SEQUENCE] = s[lay.SEQUENCE]
-    s[job + lay.J_LAYER] = row[lay.P_LAYER]
+    s[job + lay.J_LAYER] = p[code + lay.P_LAYER]
     s[job + lay.J_DISPATCHED] = now
     s[job + lay.J_VISIBLE] = visible
     for reason in range(5):
@@ -230,18 +232,18 @@ def _dispatch(s: Any, c: Any, row: Any, pc: int) -> bool:
     s[lay.TAIL + unit] = number + 1
     if number + 1 - s[lay.SEEN + unit] > s[lay.CAPACITY] - lay.SPARE:
         s[lay.GROW] = 1
-    _wake(s, c, unit, row[isa.COL_OPCODE], visible)
+    _wake(s, c, unit, p[code + isa.COL_OPCODE], visible)
     return True
 
 
 @part
-def _in_range(s: Any, row: Any, job: int) -> bool:
+def _in_range(s: Any, p: Any, code: int, job: int) -> bool:
     """Every access inside its memory, elements at multiples of their size: as `machine.reference.ranges`."""
-    for number in range(row[lay.P_RANGES]):
+    for number in range(p[code + lay.P_RANGES]):
         at = lay.P_RANGES + 1 + lay.RANGE_SIZE * number
-        address = s[job + lay.J_ADDRESS + row[at]]
-        begin = address + row[at + 1]
-        if begin % row[at + 4] or begin < 0 or address + row[at + 2] > row[at + 3]:
+        address = s[job + lay.J_ADDRESS + p[code + at]]
+        begin = address + p[code + at + 1]
+        if begin % p[code + at + 4] or begin < 0 or address + p[code + at + 2] > p[code + at + 3]:
             return False
     return True
 
@@ -281,8 +283,10 @@ def _frame(s: Any, c: Any) -> bool:
     s[lay.CAUSE_SINCE] = now + 1
     s[lay.EVENT_COUNT] = 0
     s[lay.BIN_CYCLES] = 0
-    s[c[lay.O_TRAFFIC] : c[lay.O_TRAFFIC] + 2 * BANDWIDTH_BINS] = 0
-    s[c[lay.O_TOTALS] : c[lay.O_TOTALS] + c[lay.O_TOTALS_SIZE]] = 0
+    for place in range(2 * BANDWIDTH_BINS):
+        s[c[lay.O_TRAFFIC] + place] = 0
+    for place in range(c[lay.O_TOTALS_SIZE]):
+        s[c[lay.O_TOTALS] + place] = 0
     for unit in range(lay.UNITS):
         at = lay.STATE + lay.STATE_SIZE * unit
         s[at] = _IDLE

@@ -66,7 +66,7 @@ def _take_job(s: Any, c: Any, p: Any, at: int, due: int, unit: int, last: bool) 
     number, tail, job = s[at + lay.S_JOB], s[lay.TAIL + unit], 0
     while number < tail:
         job = books.job_at(s, c, unit, number)
-        if last or p[s[job + lay.J_INDEX], isa.COL_OPCODE] != _LOAD:
+        if last or p[lay.P_SIZE * s[job + lay.J_INDEX] + isa.COL_OPCODE] != _LOAD:
             break
         number += 1
     s[at + lay.S_JOB] = number
@@ -84,27 +84,27 @@ def _take_job(s: Any, c: Any, p: Any, at: int, due: int, unit: int, last: bool) 
 @part
 def _lacking(s: Any, c: Any, p: Any, at: int, stage: int, job: int) -> tuple[int, int, bool]:
     """(reason, semaphore, whether its counts are there but too young) of the first that is not there; or (-1, ...)."""
-    row = p[s[job + lay.J_INDEX]]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
     here = 0 if stage == 0 else stage - 1
     if s[at + lay.S_NUMBER] == 0:
         for slot in range(3):
-            token = row[isa.COL_WAIT0 + 2 * slot]
-            if token and not row[isa.COL_WAIT0_EACH + 2 * slot] and row[lay.P_WAIT_STAGE + slot] == here:
+            token = p[code + isa.COL_WAIT0 + 2 * slot]
+            if token and not p[code + isa.COL_WAIT0_EACH + 2 * slot] and p[code + lay.P_WAIT_STAGE + slot] == here:
                 count = s[lay.SEMAPHORE + token]
                 if (books.count_of_age(s, c, token) if stage else count) < 1:
                     return _SEMAPHORE, token, count >= 1
     takes = s[at + lay.S_TAKES]
     if takes:
         for slot in range(3):
-            token = row[isa.COL_WAIT0 + 2 * slot]
+            token = p[code + isa.COL_WAIT0 + 2 * slot]
             if (
                 token
-                and row[isa.COL_WAIT0_EACH + 2 * slot]
-                and row[lay.P_WAIT_STAGE + slot] == here
+                and p[code + isa.COL_WAIT0_EACH + 2 * slot]
+                and p[code + lay.P_WAIT_STAGE + slot] == here
                 and s[lay.SEMAPHORE + token] < takes
             ):
                 return _DEPENDENCY, token, False
-    if stage > 1 and row[isa.COL_OPCODE] != _LOAD and s[at + lay.S_BEFORE] < 1:
+    if stage > 1 and p[code + isa.COL_OPCODE] != _LOAD and s[at + lay.S_BEFORE] < 1:
         return _DEPENDENCY, lay.BEFORE_TOKEN, False
     return -1, 0, False
 
@@ -158,18 +158,18 @@ def _take(s: Any, c: Any, p: Any, at: int, stage: int, job: int) -> bool:
     """Take all counts a beat needs, or none."""
     if s[at + lay.S_PASS]:
         return True
-    row = p[s[job + lay.J_INDEX]]
+    code = lay.P_SIZE * s[job + lay.J_INDEX]
     here = 0 if stage == 0 else stage - 1
     first, takes = s[at + lay.S_NUMBER] == 0, s[at + lay.S_TAKES]
-    follows = stage > 1 and row[isa.COL_OPCODE] != _LOAD
+    follows = stage > 1 and p[code + isa.COL_OPCODE] != _LOAD
     if follows and s[at + lay.S_BEFORE] < 1:
         return False
     for taking in range(2):
         for slot in range(3):
-            token = row[isa.COL_WAIT0 + 2 * slot]
-            if not token or row[lay.P_WAIT_STAGE + slot] != here:
+            token = p[code + isa.COL_WAIT0 + 2 * slot]
+            if not token or p[code + lay.P_WAIT_STAGE + slot] != here:
                 continue
-            amount = takes if row[isa.COL_WAIT0_EACH + 2 * slot] else int(first)
+            amount = takes if p[code + isa.COL_WAIT0_EACH + 2 * slot] else int(first)
             if taking:
                 s[lay.SEMAPHORE + token] -= amount
             elif amount and s[lay.SEMAPHORE + token] < amount:
@@ -200,7 +200,7 @@ def _issued(s: Any, c: Any, p: Any, log: Any, at: int, stage: int, unit: int, la
     else:
         # A sync says that what was before it is done.
         written = max(written, s[at + lay.S_LAST_OUT])
-    op = p[s[job + lay.J_INDEX], isa.COL_OPCODE]
+    op = p[lay.P_SIZE * s[job + lay.J_INDEX] + isa.COL_OPCODE]
     if stage == 0:
         s[c[lay.O_MACS] + row] += s[at + lay.S_MACS]
     elif op == _LOAD:

@@ -195,6 +195,7 @@ def chip_table(program: Program) -> Ints:
         lay.C_INSTRUCTION_CYCLES: chip.sequencer.instruction_cycles,
         lay.C_PROGRAM_BYTES: program_bytes(program),
         lay.C_LAYERS: len(program.layers),
+        lay.C_INSTRUCTIONS: len(program.words),
         lay.C_DEPTH + Unit.LOAD: chip.sequencer.load_queue_depth,
         lay.C_DEPTH + Unit.MATRIX: chip.sequencer.matrix_queue_depth,
         lay.C_DEPTH + Unit.VECTOR: chip.sequencer.vector_queue_depth,

@@ -58,7 +58,7 @@ OfmapSramSzkB = 64
 IfmapOffset = 0
 FilterOffset = 10000000
 OfmapOffset = 20000000
-Dataflow = ws
+Dataflow = os
 Bandwidth = 8
 ReadRequestBuffer = 64
 WriteRequestBuffer = 64
@@ -143,13 +143,13 @@ PEERS = (
         name="SCALE-Sim",
         # With numpy 2.4 version 3.0.0 ends in a TypeError where it takes a one-element array for a number.
         requirements=("scalesim==3.0.0", "numpy==1.26.4", "pandas==2.3.3"),
-        models="a weight-stationary systolic array of 32 x 64, three double-buffered SRAMs, DRAM at 8 words a cycle",
+        # Of its three dataflows the one with the fewest cycles on these shapes, and the least time to simulate them.
+        models="an output-stationary systolic array of 32 x 64, three double-buffered SRAMs, DRAM at 8 words a cycle",
         lacks="values; activation functions and all that follows a product; order and overlap between layers; "
         "weights that stay on the chip from one time step to the next; a program",
         given=_PRODUCTS,
         prepare=_prepare_scalesim,
         cycles=_scalesim_cycles,
-        limit_s=1200.0,
     ),
     Peer(
         name="Vela",

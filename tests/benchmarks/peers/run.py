@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -66,15 +65,14 @@ def _run(peer: Peer, network: Network, programs: Path | None, failure: str) -> P
     version = peer.requirements[0].partition("==")[2]
     measured, cycles = None, None
     if programs is not None:
-        folder = Path(tempfile.mkdtemp(prefix="accelsim-peer-"))
         try:
-            command = peer.prepare(network, folder, programs)
-            measured = run_process(command, folder=folder, limit_s=peer.limit_s)
-            cycles = peer.cycles(folder, measured.output)
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                command = peer.prepare(network, folder, programs)
+                measured = run_process(command, folder=folder, limit_s=peer.limit_s)
+                cycles = peer.cycles(folder, measured.output)
         except (ProcessFailed, OSError, ValueError, KeyError) as error:
             measured, failure = None, str(error)
-        finally:
-            shutil.rmtree(folder)
     return PeerRun(peer.name, version, network, peer.given[network], measured, cycles, failure)
 
 
