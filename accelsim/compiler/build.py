@@ -1,13 +1,18 @@
-"""The compiler's one entry: quantized graph and chip in, program out."""
+"""The compiler's entry: quantized graph and chip in, program out."""
 
 from __future__ import annotations
 
 from accelsim.chip import Chip
+from accelsim.compiler.arrangement import Arrangement, describe
+from accelsim.compiler.cells import Cell
+from accelsim.compiler.layout import Packer
 from accelsim.compiler.lowering import lower
-from accelsim.compiler.placement import PlacedStage, Placement, place
+from accelsim.compiler.placed import PlacedStage, Placement
+from accelsim.compiler.placement import place
 from accelsim.compiler.planner import build_plan, frame_bytes
-from accelsim.compiler.residency import plan_residency
-from accelsim.compiler.schedule import choose, describe
+from accelsim.compiler.residency import residency
+from accelsim.compiler.schedule import choose
+from accelsim.compiler.stages import Plan
 from accelsim.errors import InputError
 from accelsim.isa import encode, opcodes
 from accelsim.isa.program import HostTensor, LayerInfo, Program
@@ -17,8 +22,8 @@ MOST_FRAMES = 64
 """Largest batch: what a product's word can say."""
 
 
-def compile_graph(graph: QGraph, chip: Chip, *, batch: int = 1) -> Program:
-    """Compile a quantized graph for a chip.
+class Compiler:
+    """Compiles a quantized graph for a chip, in one arrangement or several, which share what they have in common.
 
     Parameters
     ----------
@@ -28,44 +33,99 @@ def compile_graph(graph: QGraph, chip: Chip, *, batch: int = 1) -> Program:
         Frames handled at once, 1 to 64. Up to the chip's `mac.batch_columns` of them share each read of the weights'
         memory; all of them share what is loaded from DRAM.
 
-    Returns
-    -------
-    Program
-        Handles a batch of frames: weights are loaded, the states start anew.
+    Raises
+    ------
+    InputError
+        A batch of another size.
+    """
+
+    def __init__(self, graph: QGraph, chip: Chip, *, batch: int = 1) -> None:
+        if not 1 <= batch <= MOST_FRAMES:
+            raise InputError("--batch", "", f"found {batch}", f"1 to {MOST_FRAMES}")
+        self.graph = graph
+        self.chip = chip
+        self.batch = batch
+        self._cells: dict[str, Cell] = {}
+        self._pack = Packer(chip.mac)
+
+    def plan(self, arrangement: Arrangement | None = None) -> Plan:
+        """The segments, without delays yet.
+
+        Raises
+        ------
+        InputError
+            As `build_plan`; the arrangement hoists, and the chip loads through its vector unit.
+        """
+        arrangement = arrangement or Arrangement()
+        if arrangement.hoisted and self.chip.dma.loads_through_vector:
+            # Steps come in order with the vector unit's results, one by one.
+            expected = "false, where inputs are to be hoisted"
+            raise InputError(self.chip.name, "dma.loads_through_vector", "found true", expected)
+        apart, hoisted = arrangement.apart, arrangement.hoisted
+        return build_plan(self.graph, self.batch, self.chip, apart=apart, hoisted=hoisted, cells=self._cells)
+
+    def program(self, arrangement: Arrangement | None = None) -> Program:
+        """The program: it handles a batch of frames; weights are loaded, the states start anew.
+
+        Parameters
+        ----------
+        arrangement : Arrangement, optional
+            By default nothing is hoisted, directions are interleaved, and an estimate says how far layers are apart.
+
+        Raises
+        ------
+        CapacityError
+            The model does not fit: which memory or table, how much is needed, how much is there.
+        InputError
+            The graph has a form that can't be compiled; or as `plan`.
+        """
+        arrangement = arrangement or Arrangement()
+        graph, chip, batch = self.graph, self.chip, self.batch
+        plan = self.plan(arrangement)
+        blocks = residency(plan, chip)
+        plan, slots = choose(plan, blocks, chip, arrangement)
+        placement = place(plan, blocks, slots, batch * frame_bytes(graph), chip, self._pack)
+        instructions, layers = lower(plan, placement, chip).finish()
+        steps = plan.output.last - plan.output.first
+        features = plan.output.row_bytes // batch
+        output_shape = (steps, features) if len(graph.output.shape) == 2 else (features,)
+        program = Program(
+            name=graph.name,
+            isa_version=opcodes.ISA_VERSION,
+            chip=chip,
+            schedule=describe(plan, arrangement.name),
+            words=tuple(encode(instruction) for instruction in instructions),
+            inputs=(_host_tensor(graph.input, graph.input.shape, placement.sequences[plan.input.name], batch),),
+            outputs=(_host_tensor(graph.output, output_shape, placement.sequences[plan.output.name], batch),),
+            regions=tuple(placement.regions),
+            layers=_layer_table(placement, layers),
+            image=placement.image,
+            image_address=0,
+        )
+        program.validate()
+        return program
+
+
+def compile_graph(graph: QGraph, chip: Chip, *, batch: int = 1, arrangement: Arrangement | None = None) -> Program:
+    """Compile a quantized graph for a chip, in the arrangement that an estimate says, or in one that is given.
+
+    `accelsim.schedules` compares several.
+
+    Parameters
+    ----------
+    graph : QGraph
+    chip : Chip
+    batch : int
+        As `Compiler`.
+    arrangement : Arrangement, optional
+        As `Compiler.program`.
 
     Raises
     ------
-    CapacityError
-        The model does not fit: which memory or table, how much is needed, how much is there.
-    InputError
-        The graph has a form that can't be compiled.
+    CapacityError, InputError
+        As `Compiler.program`.
     """
-    if not 1 <= batch <= MOST_FRAMES:
-        raise InputError("--batch", "", f"found {batch}", f"1 to {MOST_FRAMES}")
-    plan = build_plan(graph, batch, chip)
-    products = [product for segment in plan.segments for stage in segment.stages for product in stage.products]
-    blocks = plan_residency(products, chip)
-    plan, slots = choose(plan, blocks, chip)
-    placement = place(plan, blocks, slots, batch * frame_bytes(graph), chip)
-    instructions, layers = lower(plan, placement, chip).finish()
-    steps = plan.output.last - plan.output.first
-    features = plan.output.row_bytes // batch
-    output_shape = (steps, features) if len(graph.output.shape) == 2 else (features,)
-    program = Program(
-        name=graph.name,
-        isa_version=opcodes.ISA_VERSION,
-        chip=chip,
-        schedule=describe(plan),
-        words=tuple(encode(instruction) for instruction in instructions),
-        inputs=(_host_tensor(graph.input, graph.input.shape, placement.sequences[plan.input.name], batch),),
-        outputs=(_host_tensor(graph.output, output_shape, placement.sequences[plan.output.name], batch),),
-        regions=tuple(placement.regions),
-        layers=_layer_table(placement, layers),
-        image=placement.image,
-        image_address=0,
-    )
-    program.validate()
-    return program
+    return Compiler(graph, chip, batch=batch).program(arrangement)
 
 
 def _host_tensor(tensor: QTensor, shape: tuple[int, ...], address: int, batch: int) -> HostTensor:

@@ -74,7 +74,7 @@ class Emitter:
     _open: list[_Loop] = field(default_factory=list)
     _semaphores: int = 0
     _registers: dict[tuple[int, ...], int] = field(default_factory=dict)
-    _guards: dict[tuple[int, int], int] = field(default_factory=dict)
+    _guards: dict[tuple[int, int, int], int] = field(default_factory=dict)
     _setup: int | None = None
 
     def semaphore(self) -> int:
@@ -126,17 +126,17 @@ class Emitter:
         )
         return number
 
-    def guard(self, low: int, high: int, waves: int) -> int:
-        """The guard register for waves low <= w < high; 0, always true, where that is all of them."""
+    def guard(self, low: int, high: int, waves: int, level: int = 0) -> int:
+        """The guard register for waves low <= w < high of a loop; 0, always true, where that is all of them."""
         if low <= 0 and high >= waves:
             return 0
-        if (low, high) not in self._guards:
+        if (level, low, high) not in self._guards:
             number = len(self._guards) + 1
             if number >= opcodes.GUARD_REGISTERS:
                 raise CapacityError(self.chip.name, "guard registers", number, opcodes.GUARD_REGISTERS - 1, "registers")
-            self._guards[low, high] = number
-            self._define(make("guard", register=number, level=0, low=low, high=high))
-        return self._guards[low, high]
+            self._guards[level, low, high] = number
+            self._define(make("guard", register=number, level=level, low=low, high=high))
+        return self._guards[level, low, high]
 
     def new_section(self) -> None:
         """Forget address and guard registers: the next loop defines its own."""

@@ -49,6 +49,28 @@ def pack_weights(weights: NDArray[np.int8], mac: Mac) -> bytes:
     return padded.reshape(-1, mac.rows, stored).transpose(0, 2, 1).tobytes()
 
 
+class Packer:
+    """`pack_weights` of matrices one below the other, done once for each: programs of one graph have them in common.
+
+    Parameters
+    ----------
+    mac : Mac
+    """
+
+    def __init__(self, mac: Mac) -> None:
+        self.mac = mac
+        # By the identity of the matrices, which are kept so that it lasts.
+        self._packed: dict[tuple[int, ...], tuple[tuple[NDArray[np.int8], ...], bytes]] = {}
+
+    def __call__(self, *matrices: NDArray[np.int8]) -> bytes:
+        """int8[rows, columns] each, of equal columns; see `pack_weights`."""
+        key = tuple(id(matrix) for matrix in matrices)
+        if key not in self._packed:
+            whole = matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
+            self._packed[key] = matrices, pack_weights(whole, self.mac)
+        return self._packed[key][1]
+
+
 def parameter_block(
     *,
     source: Requantizer | None = None,

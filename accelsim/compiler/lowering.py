@@ -18,8 +18,9 @@ from typing import Any
 from accelsim.chip import Chip
 from accelsim.compiler.emitter import Emitter, Operand, Token
 from accelsim.compiler.phases import Phases
-from accelsim.compiler.placement import Placement
+from accelsim.compiler.placed import Placement
 from accelsim.compiler.products import Products
+from accelsim.compiler.projections import Projections
 from accelsim.compiler.shared import Place, Shared
 from accelsim.compiler.stages import Part, Plan, Sequence, Sink
 from accelsim.isa import definition
@@ -42,6 +43,7 @@ class _Lowering:
         self.shared = shared
         self.products = Products(shared)
         self.phases = Phases(shared)
+        self.projections = Projections(shared)
         # Signalled when the constants of all cells are loaded; 0 where there are none.
         self.zeros = 0
         # For each sequence between segments: what its writers signal when their last step has left.
@@ -64,10 +66,12 @@ class _Lowering:
         for number, places in enumerate(shared.places):
             if number or not preloaded:
                 emitter.new_section()
+            self.projections.begin(places, number, self.written)
             for place in places:
-                if place.layer and isinstance(place.stage.source, Sequence):
+                if place.layer and place.placed.input_slots:
                     self._load_first_steps(place)
             self._waves(places)
+            self.projections.end(places, number)
             self._close(places, number)
         emitter.emit("halt")
         return emitter
@@ -75,7 +79,10 @@ class _Lowering:
     def _waves(self, places: list[Place]) -> None:
         with self.shared.emitter.loop(places[0].segment.waves):
             for place in places:
-                self.products.input_product(place)
+                if place.stage.hoisted:
+                    self.projections.load_sums(place)
+                else:
+                    self.products.input_product(place)
                 for phase, step in enumerate(place.stage.cell.steps):
                     if step.early:
                         self.phases.step(place, phase)
@@ -153,11 +160,13 @@ class _Lowering:
 
     def _initial_state(self) -> None:
         shared, emitter = self.shared, self.shared.emitter
+        self.projections.credits()
         waits = [Token(shared.constants), *([Token(self.zeros)] if self.zeros else [])]
         emitter.emit("sync", layer=0, unit=Unit.VECTOR, waits=waits)
         for places in shared.places:
             for place in places:
-                emitter.credit(place.link.sums_free, 1)
+                slots = place.placed.projection.ring_slots if place.placed.projection else 1
+                emitter.credit(place.link.sums_free, slots)
                 if place.placed.input_slots > place.placed.input_ahead:
                     emitter.credit(place.link.input_free, place.placed.input_slots - place.placed.input_ahead)
                 for semaphore, count in self.phases.credits(place):
@@ -204,7 +213,7 @@ class _Lowering:
         """Fill the ring of a stage that reads a sequence, step by step as the stage will take them."""
         shared, emitter, placed, stage = self.shared, self.shared.emitter, place.placed, place.stage
         sequence = stage.source
-        if not isinstance(sequence, Sequence):
+        if not isinstance(sequence, Sequence) or not placed.input_slots:
             return
         for semaphore in self.written.get(sequence.name, []):
             # Given back at once: another stage may read the sequence too.
@@ -264,7 +273,7 @@ class _Lowering:
         for part in parts:
             address, stride = self._part_address(place, part, stage.first + ahead)
             source = self._moving(address - begin * stride, stride)
-            slot = shared.ring(placed.input_ring + part.column, placed.input_slots, placed.input_pitch, -ahead)
+            slot = shared.ring(placed.input_ring + part.column, placed.input_slots, placed.input_pitch, begin - ahead)
             more: dict[str, Any] = {
                 "guard": shared.guard(place, stage.first, stage.last - ahead),
                 "waits": [Token(place.link.input_free)] if part is parts[0] else [],

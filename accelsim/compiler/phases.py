@@ -83,13 +83,13 @@ class Phases:
         if isinstance(step.source, Sums):
             fields["source_type"] = Source.INT32
             fields["requantize"] = Requantize.REAL if step.real else Requantize.SCALAR
-            fields["source"] = shared.at("source", self._sums(place, step.source))
+            fields["source"] = self._sums(place, step.source, "source")
         elif step.source is not None:
             fields["source_type"] = Source.INT8 if step.source.endswith("8") else Source.INT16
             fields["source"] = shared.buffer(place, step.source, "source")
         fields["addend_type"] = step.addend_type
         if isinstance(step.addend, Sums):
-            fields["addend"] = shared.at("addend", self._sums(place, step.addend))
+            fields["addend"] = self._sums(place, step.addend, "addend")
         elif step.addend is not None:
             fields["addend"] = shared.buffer(place, step.addend, "addend")
         if step.keep is not None:
@@ -110,8 +110,12 @@ class Phases:
             fields["destination"] = shared.buffer(place, step.destination, "destination")
         return fields
 
-    def _sums(self, place: Place, sums: Sums) -> int:
-        return place.placed.products[sums.product].sums + 4 * sums.row * place.stage.batch
+    def _sums(self, place: Place, sums: Sums, operand: str) -> Operand:
+        address = place.placed.products[sums.product].sums + 4 * sums.row * place.stage.batch
+        ahead = place.placed.projection
+        if ahead is None or sums.product not in place.stage.ahead or ahead.ring_slots == 1:
+            return self.shared.at(operand, address)
+        return self.shared.ring(address, ahead.ring_slots, ahead.ring_pitch, place.stage.first + place.stage.delay)
 
     def _waits(self, place: Place, number: int) -> list[Token]:
         """The elements it takes. Unchained, a product's first reader waits for all of it."""
@@ -119,7 +123,12 @@ class Phases:
         step = cell.steps[number]
         waits = []
         product = step.takes_sums
-        if product is not None:
+        if product in place.stage.ahead:
+            # The sums of all input products come at once.
+            first = next(at for at, one in enumerate(cell.steps) if one.takes_sums in place.stage.ahead)
+            if number == first and not place.placed.sums_stay:
+                waits.append(Token(place.link.sums_there))
+        elif product is not None:
             first = next(place for place, one in enumerate(cell.steps) if one.takes_sums == product)
             if shared.chained or first == number:
                 waits.append(Token(place.link.sums[product], shared.chained))
@@ -150,7 +159,7 @@ class Phases:
             for number, one in enumerate(cell.steps)
             if any(isinstance(read, Sums) and read.product in of_input for read in (one.source, one.addend))
         ]
-        if readers[-1] == number:
+        if readers[-1] == number and not place.placed.sums_stay:
             signals.append(Token(place.link.sums_free))
         return signals
 

@@ -2,176 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Sequence as Sequential
-from dataclasses import dataclass, field
 
 from accelsim.chip import Chip, Sram
-from accelsim.compiler.layout import align, int8_block, pack_weights, parameter_block, weights_bytes
-from accelsim.compiler.stages import Plan, Product, Segment, Sequence, Stage
+from accelsim.compiler.hoisting import new_projection
+from accelsim.compiler.layout import Packer, align, int8_block, parameter_block, weights_bytes
+from accelsim.compiler.memories import Memory
+from accelsim.compiler.place_projections import place_projections
+from accelsim.compiler.placed import PlacedProduct, PlacedStage, Placement
+from accelsim.compiler.stages import Plan, Segment, Sequence, Stage
 from accelsim.errors import CapacityError
 from accelsim.isa import opcodes
 from accelsim.isa.program import Region
 
 
-@dataclass
-class Memory:
-    """Hands out addresses of one memory, upwards.
-
-    Parameters
-    ----------
-    name : str
-        As in the memory map.
-    shape : Sram
-    """
-
-    name: str
-    shape: Sram
-    top: int = 0
-    regions: list[Region] = field(default_factory=list)
-
-    def take(self, name: str, size: int, *, apart_from: Collection[int] = ()) -> int:
-        """The address of a new buffer of `size` bytes, aligned to words.
-
-        `apart_from` holds addresses of buffers that the same beats touch: the new one starts in another bank than
-        each of them, so that they don't collide beat by beat.
-        """
-        word, banks = self.shape.word_bytes, self.shape.banks
-        start = align(self.top, word)
-        taken = {address // word % banks for address in apart_from}
-        for bank in range(banks):
-            if (start // word + bank) % banks not in taken:
-                start += bank * word
-                break
-        self.regions.append(Region(name, self.name, start, size))
-        self.top = start + size
-        return start
-
-    def check(self, chip: Chip) -> None:
-        """Raise CapacityError if more was handed out than there is."""
-        if self.top > self.shape.capacity_bytes:
-            largest = max(self.regions, key=lambda region: region.bytes)
-            hint = f"largest buffer: {largest.name}, {largest.bytes:,} bytes"
-            raise CapacityError(chip.name, f"sram.{self.name}", self.top, self.shape.capacity_bytes, "bytes", hint)
-
-
-@dataclass
-class PlacedProduct:
-    """A product's weights on the chip.
-
-    Parameters
-    ----------
-    product : Product
-    block_rows : int
-        Rows of a streamed block; 0 where the weights stay on the chip.
-    weights : int
-        Address in the weights' memory: of all, or of the two slots blocks take turns in.
-    slot_bytes : int
-        Size of a slot.
-    dram : int
-        Address in DRAM.
-    bias : int
-        Address in the parameters' memory.
-    sums : int
-        Address in the accumulators.
-    """
-
-    product: Product
-    block_rows: int = 0
-    weights: int = 0
-    slot_bytes: int = 0
-    dram: int = 0
-    bias: int = 0
-    sums: int = 0
-
-    @property
-    def blocks(self) -> int:
-        """Whole blocks a step."""
-        return self.product.rows // self.block_rows if self.block_rows else 0
-
-    @property
-    def rest_rows(self) -> int:
-        """Rows of the block after the whole ones; 0 where they come out even."""
-        return self.product.rows - self.blocks * self.block_rows if self.block_rows else 0
-
-
-@dataclass
-class PlacedStage:
-    """Addresses of everything a stage uses.
-
-    Parameters
-    ----------
-    stage : Stage
-    products : list of PlacedProduct
-    output, slots : int
-        The ring of its results.
-    input_ring, input_slots, input_pitch : int
-        Where steps of a sequence arrive; 0 slots for a stage fed by another.
-    input_ahead : int
-        Steps loaded before the first is used.
-    input_bytes : int
-        What is loaded of a step.
-    buffers, blocks : dict
-        By the names of the cell; a state has its old and new side `state_pitch` apart.
-    constants_dram : int
-        Zeros for the cell's constants.
-    parameters, parameters_dram, parameters_bytes : int
-    resident, resident_dram, resident_bytes : int
-        Weights that stay, all together.
-    """
-
-    stage: Stage
-    products: list[PlacedProduct]
-    output: int = 0
-    slots: int = 2
-    input_ring: int = 0
-    input_slots: int = 0
-    input_pitch: int = 0
-    input_ahead: int = 0
-    input_bytes: int = 0
-    buffers: dict[str, int] = field(default_factory=dict)
-    blocks: dict[str, int] = field(default_factory=dict)
-    constants_dram: int = 0
-    parameters: int = 0
-    parameters_dram: int = 0
-    parameters_bytes: int = 0
-    resident: int = 0
-    resident_dram: int = 0
-    resident_bytes: int = 0
-
-
-@dataclass
-class Placement:
-    """The memory plan of a program.
-
-    Parameters
-    ----------
-    segments : list of list of PlacedStage
-    pitch : int
-        Bytes from slot to slot in every ring of results.
-    state_pitch : int
-        Bytes between the two sides of every state.
-    sequences : dict
-        DRAM address by sequence name.
-    image : bytes
-        Weights and parameters, from DRAM address 0 on.
-    regions : list of Region
-    constants : dict
-        (id of stage, block name) -> address, of the blocks that fill initial states; they come with the first stage's
-        parameters.
-    """
-
-    segments: list[list[PlacedStage]]
-    pitch: int
-    state_pitch: int
-    sequences: dict[str, int]
-    image: bytes
-    regions: list[Region]
-    constants: dict[tuple[int, str], int]
-
-
 def place(
-    plan: Plan, blocks: Sequential[int], input_slots: dict[int, tuple[int, int]], input_bytes: int, chip: Chip
+    plan: Plan,
+    blocks: Sequential[int],
+    input_slots: dict[int, tuple[int, int]],
+    input_bytes: int,
+    chip: Chip,
+    pack: Packer | None = None,
 ) -> Placement:
     """Addresses for everything.
 
@@ -180,12 +31,14 @@ def place(
     plan : Plan
         With delays.
     blocks : sequence of int
-        From `plan_residency`, for all products in order.
+        From `residency`, for all products in order.
     input_slots : dict
         For each stage (by id) that reads a sequence: how many steps of it are held at once, and loaded at first.
     input_bytes : int
         Size of a frame's input.
     chip : Chip
+    pack : Packer, optional
+        With what it has packed for other plans of the graph and the chip.
 
     Raises
     ------
@@ -196,6 +49,7 @@ def place(
     weights, activations = Memory("weights", srams.weights), Memory("activations", srams.activations)
     accumulators, parameters = Memory("accumulators", srams.accumulators), Memory("parameters", srams.parameters)
     memories = (weights, activations, accumulators, parameters)
+    pack = pack or Packer(chip.mac)
     all_stages = [stage for segment in plan.segments for stage in segment.stages]
     pitch = max(align(stage.elements, srams.activations.word_bytes) for stage in all_stages)
     state_pitch = _state_pitch(all_stages, srams.activations)
@@ -203,19 +57,26 @@ def place(
     constants: dict[tuple[int, str], int] = {}
     remaining = iter(blocks)
     segments: list[list[PlacedStage]] = []
+    in_turns = any(stage.hoisted for stage in all_stages)
+    turns: list[Memory] = []
     for segment in plan.segments:
         segments.append([])
+        if in_turns:
+            # Sums live no longer than their segment, and segments come one after the other.
+            accumulators = Memory("accumulators", srams.accumulators)
+            turns.append(accumulators)
         for index, stage in enumerate(segment.stages):
             placed = PlacedStage(stage, [PlacedProduct(product, next(remaining)) for product in stage.products])
+            placed.projection = new_projection(stage, chip) if stage.hoisted else None
             placed.slots = _behind(segment, index) + 1
-            _place_weights(placed, weights, image, chip)
+            _place_weights(placed, weights, image, chip, pack)
             initial = {} if constants else _initial_blocks(all_stages)
             constants |= _place_parameters(placed, initial, parameters, image, chip)
             _place_values(placed, pitch, state_pitch, activations, accumulators)
             if stage.cell.constants:
                 placed.constants_dram = len(image)
                 image.extend(bytes(stage.elements))
-            if isinstance(stage.source, Sequence):
+            if isinstance(stage.source, Sequence) and not stage.hoisted:
                 placed.input_slots, placed.input_ahead = input_slots[id(stage)]
                 placed.input_bytes = step_bytes(stage.source, chip)
                 placed.input_pitch = align(placed.input_bytes, srams.activations.word_bytes)
@@ -223,10 +84,13 @@ def place(
                     f"{stage.layer.name} input steps", placed.input_pitch * placed.input_slots
                 )
             segments[-1].append(placed)
+    if in_turns:
+        accumulators = place_projections(segments, turns, weights, activations, chip)
+        memories = (weights, activations, accumulators, parameters)
     for memory in memories:
         memory.check(chip)
     regions = [region for memory in memories for region in memory.regions]
-    sequences, dram = _place_sequences(plan, len(image), input_bytes, chip)
+    sequences, dram = _place_sequences(plan, segments, len(image), input_bytes, chip)
     return Placement(segments, pitch, state_pitch, sequences, bytes(image), regions + dram, constants)
 
 
@@ -243,26 +107,24 @@ def _behind(segment: Segment, index: int) -> int:
     return 1 if reader is None else segment.stages[reader].delay - segment.stages[index].delay
 
 
-def _place_sequences(plan: Plan, image_bytes: int, input_bytes: int, chip: Chip) -> tuple[dict[str, int], list[Region]]:
+def _place_sequences(
+    plan: Plan, segments: list[list[PlacedStage]], image_bytes: int, input_bytes: int, chip: Chip
+) -> tuple[dict[str, int], list[Region]]:
     burst = chip.dram.burst_bytes
-    # Seen from wave 0, the address of a stage's first step lies up to its delay's worth of rows lower.
-    lead = max(
-        (
-            max(0, stage.delay + sink.first) * sink.sequence.row_bytes
-            for segment in plan.segments
-            for stage in segment.stages
-            for sink in stage.sinks
-        ),
-        default=0,
-    )
-    addresses = {plan.input.name: align(image_bytes, burst)}
+    ahead = [placed.projection for placed_stages in segments for placed in placed_stages if placed.projection]
+    lead = max((_lead(placed) for placed_stages in segments for placed in placed_stages), default=0)
+    addresses = {plan.input.name: align(max(image_bytes, _input_lead(segments)), burst)}
     input_bytes += _beyond(plan.input, chip)
     regions = [
         Region("image", "dram", 0, image_bytes),
         Region("input", "dram", addresses[plan.input.name], input_bytes),
     ]
     top = max(addresses[plan.input.name] + input_bytes, lead)
-    for name, sequence in [("output", plan.output), *((f"sequence {one.name}", one) for one in plan.between)]:
+    for name, sequence in [
+        ("output", plan.output),
+        *((f"sequence {one.name}", one) for one in plan.between),
+        *((one.sums.name, one.sums) for one in ahead if not one.stays),
+    ]:
         addresses[sequence.name] = align(top, burst)
         size = sequence.bytes + _beyond(sequence, chip)
         regions.append(Region(name, "dram", addresses[sequence.name], size))
@@ -272,19 +134,46 @@ def _place_sequences(plan: Plan, image_bytes: int, input_bytes: int, chip: Chip)
     return addresses, regions
 
 
+def _lead(placed: PlacedStage) -> int:
+    """How many bytes below a sequence's first row a stage's address lies in wave 0, for those placed behind the input.
+
+    Seen from wave 0, the address of a stage's first step lies up to its delay's worth of rows lower.
+    """
+    stage = placed.stage
+    rows = [max(0, stage.delay + sink.first) * sink.sequence.row_bytes for sink in stage.sinks]
+    read = placed.projection.sums if placed.projection else stage.source
+    if isinstance(read, Sequence):
+        rows.append(max(0, stage.delay + stage.first) * read.row_bytes)
+    return max(rows, default=0)
+
+
+def _input_lead(segments: list[list[PlacedStage]]) -> int:
+    """As `_lead`, for the graph's own input, that stages of the first segment read and joins borrow."""
+    return max(
+        (
+            max(0, placed.stage.delay + placed.stage.first) * part.sequence.row_bytes
+            for placed_stages in segments
+            for placed in placed_stages
+            if isinstance(placed.stage.source, Sequence) and not placed.projection
+            for part in placed.stage.source.parts
+        ),
+        default=0,
+    )
+
+
 def _beyond(sequence: Sequence, chip: Chip) -> int:
     """Bytes that a load of a sequence's last step reads behind it."""
     return step_bytes(sequence, chip) - sequence.row_bytes
 
 
-def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: Chip) -> None:
+def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: Chip, pack: Packer) -> None:
     name, mac = placed.stage.layer.name, chip.mac
     word = memory.shape.word_bytes
     image.extend(bytes(align(len(image), chip.dram.burst_bytes) - len(image)))
-    resident = [one for one in placed.products if not one.block_rows]
+    resident = [one for one in placed.in_loop if not one.block_rows]
     placed.resident_dram = len(image)
     for one in resident:
-        packed = pack_weights(one.product.weights, mac)
+        packed = pack(one.product.weights)
         one.dram = len(image)
         one.weights = memory.take(f"{name} {one.product.name}", len(packed))
         image += packed + bytes(align(len(packed), word) - len(packed))
@@ -296,7 +185,12 @@ def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: 
             one.slot_bytes = align(weights_bytes(one.block_rows, one.product.columns, mac), word)
             one.weights = memory.take(f"{name} {one.product.name}, two blocks", 2 * one.slot_bytes)
             one.dram = len(image)
-            image += pack_weights(one.product.weights, mac)
+            image += pack(one.product.weights)
+    if placed.projection:
+        placed.projection.dram = len(image)
+        packed = pack(*(placed.products[number].product.weights for number in placed.stage.ahead))
+        blocks = placed.projection.blocks
+        image += packed + bytes(blocks.count * blocks.bytes - len(packed))
 
 
 def _place_parameters(
@@ -321,6 +215,8 @@ def _place_parameters(
     start = memory.take(f"{placed.stage.layer.name} parameters", len(chunk))
     for one in placed.products:
         one.bias += start
+    if placed.projection:
+        placed.projection.bias = placed.products[placed.stage.ahead[0]].bias
     for name in placed.blocks:
         placed.blocks[name] += start
     image.extend(bytes(align(len(image), chip.dram.burst_bytes) - len(image)))
@@ -359,7 +255,7 @@ def _place_values(placed: PlacedStage, pitch: int, state_pitch: int, activations
         placed.buffers[buffer] = activations.take(f"{name} {buffer}", size, apart_from=(*sides, *previous))
         previous = (placed.buffers[buffer],)
     taken: list[int] = []
-    for one in placed.products:
+    for one in placed.in_loop:
         label = f"{name} sums of {one.product.name}"
         one.sums = accumulators.take(label, 4 * one.product.rows * stage.batch, apart_from=taken)
         taken.append(one.sums)

@@ -6,10 +6,12 @@ Selecting a time step is no stage: it narrows the steps for which others run.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from accelsim.chip import Chip
 from accelsim.compiler.cell_choice import cell_of
+from accelsim.compiler.cells import Cell
 from accelsim.compiler.stages import Part, Plan, Product, Segment, Sequence, Sink, Stage
 from accelsim.errors import InputError, InternalError
 from accelsim.isa import definition
@@ -26,8 +28,29 @@ class _Use:
     column: int = 0
 
 
-def build_plan(graph: QGraph, batch: int, chip: Chip) -> Plan:
+def build_plan(
+    graph: QGraph,
+    batch: int,
+    chip: Chip,
+    *,
+    apart: Collection[str] = (),
+    hoisted: Collection[str] = (),
+    cells: dict[str, Cell] | None = None,
+) -> Plan:
     """The segments of a graph, without delays yet.
+
+    Parameters
+    ----------
+    graph : QGraph
+    batch : int
+        Frames handled at once.
+    chip : Chip
+    apart : collection of str
+        Layers that read all steps of their input from DRAM, whatever feeds them.
+    hoisted : collection of str
+        Of those, the layers whose products with the input are done ahead of all steps.
+    cells : dict, optional
+        Cells by layer, of an earlier plan for the same batch and chip; new ones are added.
 
     Raises
     ------
@@ -35,14 +58,19 @@ def build_plan(graph: QGraph, batch: int, chip: Chip) -> Plan:
         A layer of too many units for the batch, a recurrent layer after a selected step, a graph that computes nothing,
         or one whose output has the input in it.
     """
-    return _Planner(graph, batch, chip).plan()
+    planner = _Planner(graph, batch, chip, {} if cells is None else cells)
+    planner.apart, planner.hoisted = {*apart, *hoisted}, set(hoisted)
+    return planner.plan()
 
 
 class _Planner:
-    def __init__(self, graph: QGraph, batch: int, chip: Chip) -> None:
+    def __init__(self, graph: QGraph, batch: int, chip: Chip, cells: dict[str, Cell]) -> None:
         self.graph = graph
         self.batch = batch
         self.chip = chip
+        self.cells = cells
+        self.apart: set[str] = set()
+        self.hoisted: set[str] = set()
         self.steps = graph.input.shape[0] if len(graph.input.shape) == 2 else 1
         # For each tensor: the tensor it is a step of (itself otherwise), and that step.
         self.meaning: dict[str, tuple[str, int | None]] = {
@@ -203,11 +231,14 @@ class _Planner:
             if isinstance(use.layer, QConcat):
                 joined = self._sequence(use.layer.y.name, use.layer.y.features)
                 sinks.append(Sink(joined, use.column, use.first, use.last))
-        cell = cell_of(layer, self.batch, self.chip)
+        if layer.name not in self.cells:
+            self.cells[layer.name] = cell_of(layer, self.batch, self.chip)
+        cell = self.cells[layer.name]
         self._check_length(layer, cell.units)
         products = tuple(Product(one.name, one.weights, one.bias) for one in cell.products)
         first, last = min(use.first for use in uses), max(use.last for use in uses)
         stage = Stage(layer, cell, products, backwards, self.steps, 0, 0, source, tuple(sinks), batch=self.batch)
+        stage = replace(stage, hoisted=layer.name in self.hoisted)
         begin, end = stage.handled(first, last)
         return replace(stage, first=0 if not isinstance(layer, QLinear) else begin, last=end)
 
@@ -224,6 +255,8 @@ class _Planner:
         if len(readers) != 1 or stored:
             return False
         reader = readers[0].layer
+        if reader is not None and reader.name in self.apart:
+            return False
         return isinstance(reader, QLinear) or (isinstance(reader, QRecurrent) and reader.reverse == backwards)
 
 

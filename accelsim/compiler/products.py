@@ -5,7 +5,7 @@ from __future__ import annotations
 from accelsim.compiler.cells import HIDDEN, INPUT
 from accelsim.compiler.emitter import Operand, Token
 from accelsim.compiler.layout import tile_bytes, weights_bytes
-from accelsim.compiler.placement import PlacedProduct
+from accelsim.compiler.placed import PlacedProduct
 from accelsim.compiler.shared import Place, Shared
 from accelsim.isa.opcodes import Memory, Start, Unit
 
@@ -31,14 +31,22 @@ class Products:
             source = self.shared.result(before, stage.delay - before.stage.delay)
         else:
             placed = place.placed
-            source = self.shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, 0)
+            begin = stage.first + stage.delay
+            source = self.shared.ring(placed.input_ring, placed.input_slots, placed.input_pitch, begin)
             signals.append(Token(link.input_free))
         self._products(place, stage.cell.reading(INPUT), source, waits, signals)
 
     def recurrent_product(self, place: Place) -> None:
         """The products with the stage's own last result."""
-        waits = [Token(place.link.hidden)]
-        self._products(place, place.stage.cell.reading(HIDDEN), self.shared.result(place, 1), waits, [])
+        waits, signals = [Token(place.link.hidden)], []
+        if place.stage.hoisted:
+            # What the input's product waits for otherwise.
+            waits.append(Token(place.link.weights))
+            signals.append(Token(place.link.weights))
+            early = any(step.takes_sums in place.stage.ahead for step in place.stage.cell.steps)
+            if not early and not place.placed.sums_stay:
+                waits.append(Token(place.link.sums_there))
+        self._products(place, place.stage.cell.reading(HIDDEN), self.shared.result(place, 1), waits, signals)
 
     def _products(
         self, place: Place, which: list[int], source: Operand, waits: list[Token], signals: list[Token]

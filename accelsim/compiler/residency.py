@@ -6,16 +6,40 @@ import math
 from collections.abc import Sequence
 
 from accelsim.chip import Chip
+from accelsim.compiler.hoisting import slot_bytes
 from accelsim.compiler.layout import align, tile_bytes, weights_bytes
-from accelsim.compiler.stages import Product
+from accelsim.compiler.stages import Plan, Product
 from accelsim.errors import CapacityError
 
 
-def plan_residency(products: Sequence[Product], chip: Chip) -> list[int]:
+def residency(plan: Plan, chip: Chip) -> list[int]:
+    """`plan_residency` for all products of a plan in order; 0 for those done ahead, which have blocks of their own.
+
+    Raises
+    ------
+    CapacityError
+        As `plan_residency`.
+    """
+    stages = [stage for segment in plan.segments for stage in segment.stages]
+    every = [(stage, number) for stage in stages for number in range(len(stage.products))]
+    in_loop = [(stage, number) for stage, number in every if number not in stage.ahead]
+    products = [stage.products[number] for stage, number in in_loop]
+    blocks = dict(zip(in_loop, plan_residency(products, chip, taken_bytes=2 * slot_bytes(stages, chip)), strict=True))
+    return [blocks.get(one, 0) for one in every]
+
+
+def plan_residency(products: Sequence[Product], chip: Chip, *, taken_bytes: int = 0) -> list[int]:
     """Rows of a block for each product whose weights stream, 0 for those that stay on the chip.
 
     Each streamed product has two slots of its own, one being filled while the other is used. As many bytes as possible
     stay; a block is large enough to hide the DRAM's latency where there is room.
+
+    Parameters
+    ----------
+    products : sequence of Product
+    chip : Chip
+    taken_bytes : int
+        Bytes of the weights' memory that others have.
 
     Raises
     ------
@@ -24,14 +48,15 @@ def plan_residency(products: Sequence[Product], chip: Chip) -> list[int]:
     """
     sram, mac = chip.sram.weights, chip.mac
     whole = [align(weights_bytes(product.rows, product.columns, mac), sram.word_bytes) for product in products]
-    if sum(whole) <= sram.capacity_bytes:
+    if sum(whole) + taken_bytes <= sram.capacity_bytes:
         return [0] * len(products)
     a_tile = [align(tile_bytes(product.columns, mac), sram.word_bytes) for product in products]
     least = [min(2 * tile, size) for tile, size in zip(a_tile, whole, strict=True)]
-    left = sram.capacity_bytes - sum(least)
+    need = taken_bytes + sum(least)
+    left = sram.capacity_bytes - need
     if left < 0:
         raise CapacityError(
-            chip.name, "sram.weights", sum(least), sram.capacity_bytes, "bytes", "two row tiles of each streamed matrix"
+            chip.name, "sram.weights", need, sram.capacity_bytes, "bytes", "two row tiles of each streamed matrix"
         )
     streamed = []
     for index in sorted(range(len(products)), key=lambda index: -whole[index]):

@@ -15,23 +15,29 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from accelsim.chip import Chip
+from accelsim.compiler.arrangement import Arrangement
 from accelsim.compiler.cells import INPUT
 from accelsim.compiler.layout import align, weights_bytes
 from accelsim.compiler.stages import Plan, Segment, Sequence, Stage
+from accelsim.errors import CapacityError
 
 
-def choose(plan: Plan, blocks: Sequential[int], chip: Chip) -> tuple[Plan, dict[int, tuple[int, int]]]:
+def choose(
+    plan: Plan, blocks: Sequential[int], chip: Chip, arrangement: Arrangement | None = None
+) -> tuple[Plan, dict[int, tuple[int, int]]]:
     """The plan with the delays of least estimated time, and how many steps of its sequence each stage holds.
 
     A large lag between stages lets the first ones run while the weights of the later ones still arrive; a small one
-    keeps all stages busy in each wave. Candidates are the powers of two up to the number of steps, and all steps.
+    keeps all stages busy in each wave. Candidates are the powers of two up to the number of steps, and all steps,
+    unless the arrangement says which.
 
     Parameters
     ----------
     plan : Plan
     blocks : sequence of int
-        From `residency.plan_residency`, for all products in order.
+        From `residency.residency`, for all products in order.
     chip : Chip
+    arrangement : Arrangement, optional
 
     Returns
     -------
@@ -39,57 +45,57 @@ def choose(plan: Plan, blocks: Sequential[int], chip: Chip) -> tuple[Plan, dict[
         With delays.
     slots : dict
         By id of the stages that read a sequence: steps held at once, and loaded at first.
+
+    Raises
+    ------
+    CapacityError
+        The activations can't hold as many steps between layers as the arrangement wants.
     """
+    arrangement = arrangement or Arrangement()
     costs = _Costs(chip, plan, blocks)
     segments: list[Segment] = []
     time, layer = 0.0, 0
     for segment in plan.segments:
         steps = segment.stages[0].steps_there
-        lags = {steps} | {1 << power for power in range(steps.bit_length()) if 1 << power < steps}
-        fitting = [lag for lag in sorted(lags) if _fits(segment.with_lag(lag), chip)] or [1]
-        ends = {lag: costs.finish(segment.with_lag(lag), layer, time) for lag in fitting}
+        shifted = {
+            lag: segment.with_lag(lag, side_by_side=arrangement.side_by_side)
+            for lag in arrangement.lags or possible_lags(steps)
+        }
+        needed = {lag: _ring_bytes(one, chip) for lag, one in shifted.items()}
+        # The rings of results leave at least half of the activations' memory free.
+        room = chip.sram.activations.capacity_bytes // 2
+        fitting = [lag for lag in sorted(shifted) if needed[lag] <= room]
+        if not fitting and arrangement.lags and len(segment.stages) > 1:
+            hint = "for the steps between layers, in half of the memory"
+            raise CapacityError(chip.name, "sram.activations", min(needed.values()), room, "bytes", hint)
+        fitting = fitting or [min(shifted)]
+        ends = {lag: costs.finish(shifted[lag], layer, time) for lag in fitting}
         best = min(fitting, key=lambda lag: (ends[lag], lag))
-        segments.append(segment.with_lag(best))
+        segments.append(shifted[best])
         time, layer = ends[best], layer + len(segment.stages)
     chosen = replace(plan, segments=tuple(segments))
     slots = {
         id(stage): _input_slots(stage, costs, number == 0, chip)
         for number, segment in enumerate(segments)
         for stage in segment.stages
-        if isinstance(stage.source, Sequence)
+        if isinstance(stage.source, Sequence) and not stage.hoisted
     }
     return chosen, slots
 
 
-def describe(plan: Plan) -> str:
-    """The schedule in a few words, for the program file."""
-    lags = {
-        stage.delay - segment.stages[stage.source].delay
-        for segment in plan.segments
-        for stage in segment.stages
-        if isinstance(stage.source, int) and stage.cell.is_recurrent
-    }
-    side_by_side = any(sum(isinstance(stage.source, Sequence) for stage in one.stages) > 1 for one in plan.segments)
-    words = "directions side by side" if side_by_side else ""
-    if not lags:
-        return words or "stepwise"
-    lag, steps = max(lags), plan.segments[0].stages[0].steps_there
-    between = (
-        "stepwise, layer after layer"
-        if lag >= steps
-        else f"wavefront, {lag} step{'s' if lag > 1 else ''} between layers"
-    )
-    return f"{between}; {words}" if words else between
+def possible_lags(steps: int) -> tuple[int, ...]:
+    """The powers of two below the number of steps, and all steps."""
+    return (*(1 << power for power in range(steps.bit_length()) if 1 << power < steps), steps)
 
 
-def _fits(segment: Segment, chip: Chip) -> bool:
-    """Whether the rings of results leave at least half of the activations' memory free."""
+def _ring_bytes(segment: Segment, chip: Chip) -> int:
+    """The rings of results."""
     pitch = max(align(stage.elements, chip.sram.activations.word_bytes) for stage in segment.stages)
     slots = sum(
         2 if segment.reader(index) is None else segment.stages[segment.reader(index) or 0].delay - stage.delay + 1
         for index, stage in enumerate(segment.stages)
     )
-    return slots * pitch <= chip.sram.activations.capacity_bytes // 2
+    return slots * pitch
 
 
 @dataclass(frozen=True)
@@ -151,12 +157,15 @@ def wave_cycles(costs: Sequential[_StageCost]) -> float:
 
 def _stage_cost(stage: Stage, blocks: Sequential[int], ready: float, chip: Chip) -> _StageCost:
     groups = -(-stage.batch // chip.mac.batch_columns)
-    beats = [groups * -(-one.rows // chip.mac.rows) * -(-one.columns // chip.mac.columns) for one in stage.products]
+    beats = [
+        0 if number in stage.ahead else groups * -(-one.rows // chip.mac.rows) * -(-one.columns // chip.mac.columns)
+        for number, one in enumerate(stage.products)
+    ]
     streamed = sum(
         weights_bytes(one.rows, one.columns, chip.mac)
         for one, block in zip(stage.products, blocks, strict=True)
         if block
-    )
+    ) + sum(4 * stage.products[number].rows * stage.batch for number in stage.ahead)
     hop = chip.chaining.hop_cycles if chip.chaining.enabled else chip.sequencer.semaphore_cycles
     rounds = {product.reads for product in stage.cell.products} - {INPUT}
     passes = max(1, len(rounds))
@@ -175,8 +184,8 @@ def _stage_cost(stage: Stage, blocks: Sequential[int], ready: float, chip: Chip)
 def _resident_bytes(stage: Stage, blocks: Sequential[int], chip: Chip) -> int:
     weights = sum(
         weights_bytes(one.rows, one.columns, chip.mac)
-        for one, block in zip(stage.products, blocks, strict=True)
-        if not block
+        for number, (one, block) in enumerate(zip(stage.products, blocks, strict=True))
+        if not block and number not in stage.ahead
     )
     return weights + sum(chip.mac.row_parameters_bytes * product.rows for product in stage.products)
 

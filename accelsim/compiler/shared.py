@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from accelsim.chip import Chip
 from accelsim.compiler.cells import Cell
 from accelsim.compiler.emitter import Emitter, Operand, Token, sram_reach
-from accelsim.compiler.placement import PlacedStage, Placement
+from accelsim.compiler.placed import PlacedStage, Placement
 from accelsim.compiler.stages import Plan, Segment, Stage
 
 
@@ -26,6 +26,8 @@ class Link:
         The accumulators of each product are written; 0 where no step takes them so.
     sums_free : int
         The accumulators of the input product are read.
+    sums_there : int
+        Sums of the input product, done ahead, are loaded; 0 where it is done step by step.
     hidden : int
         The last result is there, for the stage's own next step; 0 where it has no recurrence.
     input_free : int
@@ -40,6 +42,7 @@ class Link:
     weights: int
     sums: list[int]
     sums_free: int
+    sums_there: int
     hidden: int
     input_free: int
     stored: list[tuple[int, int]]
@@ -105,6 +108,7 @@ class Shared:
             weights=semaphore(),
             sums=self._sums(cell),
             sums_free=semaphore(),
+            sums_there=semaphore() if placed.projection else 0,
             hidden=semaphore() if cell.is_recurrent else 0,
             input_free=semaphore() if placed.input_slots else 0,
             stored=[(semaphore(), semaphore()) for _ in placed.stage.sinks],

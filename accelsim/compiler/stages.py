@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.cells import Cell
+from accelsim.compiler.cells import INPUT, Cell
 from accelsim.quant.model import QLinear, QRecurrent
 
 
@@ -157,6 +157,8 @@ class Stage:
         It handles p in wave p + delay.
     batch : int
         Frames handled at once.
+    hoisted : bool
+        The products with its input are done ahead of the segment's loop, for many steps at once; it reads a sequence.
     """
 
     layer: QRecurrent | QLinear
@@ -170,6 +172,7 @@ class Stage:
     sinks: tuple[Sink, ...] = ()
     delay: int = 0
     batch: int = 1
+    hoisted: bool = False
 
     @property
     def steps(self) -> int:
@@ -187,6 +190,11 @@ class Stage:
         return self.cell.units * self.batch
 
     @property
+    def ahead(self) -> list[int]:
+        """The products that are done ahead of the loop, where it is hoisted: those with its input."""
+        return self.cell.reading(INPUT) if self.hoisted else []
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one frame, without those of padding."""
         # A product of padded units has this share of rows that are the model's.
@@ -196,6 +204,11 @@ class Stage:
     def handled(self, first: int, last: int) -> tuple[int, int]:
         """The p for steps first <= t < last of time."""
         return (self.steps_there - last, self.steps_there - first) if self.reverse else (first, last)
+
+    @property
+    def times(self) -> tuple[int, int]:
+        """The steps of time it handles: first <= t < last."""
+        return self.handled(self.first, self.last)
 
     def waves(self, first: int, last: int) -> tuple[int, int]:
         """The waves for first <= p < last."""
@@ -217,18 +230,30 @@ class Segment:
         """The stage that the stage at `index` feeds directly."""
         return next((place for place, stage in enumerate(self.stages) if stage.source == index), None)
 
-    def with_lag(self, lag: int) -> Segment:
-        """Recurrent stages `lag` waves behind the stage that feeds them, linear ones one wave."""
-        stages: list[Stage] = []
-        for stage in self.stages:
+    def with_lag(self, lag: int, *, side_by_side: bool = True) -> Segment:
+        """Recurrent stages `lag` waves behind the stage that feeds them, linear ones one wave.
+
+        Chains that read sequences begin together, or, where not `side_by_side`, each when the one before has ended.
+        """
+        delays: list[int] = []
+        chains: list[int] = []
+        for index, stage in enumerate(self.stages):
             if isinstance(stage.source, int):
                 behind = 1 if isinstance(stage.layer, QLinear) else lag
-                delay = stages[stage.source].delay + behind
+                delays.append(delays[stage.source] + behind)
+                chains.append(chains[stage.source])
             else:
                 # The first step it handles comes in wave 0.
-                delay = -stage.first
-            stages.append(replace(stage, delay=delay))
-        return Segment(tuple(stages))
+                delays.append(-stage.first)
+                chains.append(index)
+        begin, begins = 0, dict.fromkeys(chains, 0)
+        for chain in begins:
+            begins[chain] = begin
+            if not side_by_side:
+                members = (number for number, own in enumerate(chains) if own == chain)
+                begin += max(self.stages[number].last + delays[number] for number in members)
+        moved = zip(self.stages, delays, chains, strict=True)
+        return Segment(tuple(replace(stage, delay=delay + begins[chain]) for stage, delay, chain in moved))
 
 
 @dataclass(frozen=True, eq=False)

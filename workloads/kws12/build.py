@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 from accelsim.chip import load_chip
-from accelsim.compiler import compile_graph
 from accelsim.frontend.pytorch import load_pytorch
 from accelsim.isa.files import write_program
 from accelsim.isa.program import Program
@@ -19,6 +18,7 @@ from accelsim.quant.calibration_data import load_frames
 from accelsim.quant.onnx_reader import read_quantized_onnx
 from accelsim.quant.onnx_writer import write_quantized_onnx
 from accelsim.quant.quantize import quantize
+from accelsim.schedules import compile_scheduled
 
 ARTEFACTS = Path(__file__).resolve().parent / "artefacts"
 STEM = "lstm_quantize"
@@ -31,7 +31,7 @@ def build_program() -> Program:
     with tempfile.TemporaryDirectory() as folder:
         quantized = Path(folder) / f"{STEM}.onnx"
         write_quantized_onnx(quantize(graph, frames).qgraph, quantized)
-        return compile_graph(read_quantized_onnx(quantized), load_chip("tx5368"))
+        return compile_scheduled(read_quantized_onnx(quantized), load_chip("tx5368")).program
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from accelsim.errors import InputError
 if TYPE_CHECKING:
     from accelsim.isa.program import Program
     from accelsim.quant.model import QGraph
+    from accelsim.schedules import Choice
 
 _FLOAT_SUFFIXES = (".pth", ".pt")
 
@@ -44,6 +45,17 @@ _FLOAT_SUFFIXES = (".pth", ".pt")
     help="Load weights that stay on the chip once, before the cycles of a frame are counted; or in each frame.  "
     "[default: as the chip file's schedule.weights_preloaded says]",
 )
+@click.option(
+    "--schedule",
+    type=click.Choice(["auto", "stepwise", "wavefront", "hoisted", "interleaved"]),
+    default="auto",
+    show_default=True,
+    help="The order of the work; results are the same bits in each.  stepwise: layer after layer, direction after "
+    "direction, all of a time step at once.  wavefront: layers together, each a few steps behind the one that feeds "
+    "it.  interleaved: both directions together.  hoisted: a layer's products with its input ahead of all its steps, "
+    "so that weights that stream are read once for many steps.  auto: the one in which the engine counts the fewest "
+    "cycles.",
+)
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @pass_state
@@ -54,6 +66,7 @@ def compile_command(
     chip: str | None,
     batch: int,
     preload: bool | None,
+    schedule: str,
     outpath: Path,
     as_json: bool,
 ) -> None:
@@ -66,19 +79,22 @@ def compile_command(
     check_output_folder(outpath)
     target = chosen_chip(state, chip)
     if preload is not None:
-        schedule = target.schedule.model_copy(update={"weights_preloaded": preload})
-        target = target.model_copy(update={"schedule": schedule})
+        told = target.schedule.model_copy(update={"weights_preloaded": preload})
+        target = target.model_copy(update={"schedule": told})
 
-    from accelsim.compiler import compile_graph
     from accelsim.isa.files import write_program
+    from accelsim.schedules import compile_scheduled
 
-    program = compile_graph(_read(path), target, batch=batch)
+    choice = compile_scheduled(_read(path), target, batch=batch, schedule=schedule)
+    program = choice.program
     with output_folder(outpath) as folder:
         written = write_program(program, folder, path.stem)
     if as_json:
-        print_json(_summary(program) | {"files": [str(file) for file in written]})
+        candidates = [{"schedule": one.schedule, "cycles": one.cycles} for one in choice.candidates]
+        print_json(_summary(program) | {"candidates": candidates, "files": [str(file) for file in written]})
         return
     _print_summary(program)
+    _print_candidates(choice)
     say_written(written)
 
 
@@ -146,6 +162,13 @@ def _summary(program: Program) -> dict[str, Any]:
         ],
         "memory": memory_use(program),
     }
+
+
+def _print_candidates(choice: Choice) -> None:
+    """What the engine counted for each schedule; nothing where there was one."""
+    if choice.candidates:
+        rows = [(one.schedule, f"{one.cycles:,}") for one in choice.candidates]
+        show(table(("schedule", "cycles"), rows, left=("schedule",)))
 
 
 def _print_summary(program: Program) -> None:

@@ -9,15 +9,16 @@ import pytest
 
 from accelsim.chip import chip_names, load_chip
 from accelsim.cli.commands.chips import chip_keys
-from accelsim.compiler import compile_graph
 from accelsim.isa.files import read_program
 from accelsim.quant.onnx_reader import read_quantized_onnx
-from tests.support.command_line import FEATURES, FRAMES, STEPS, Files, Program
+from accelsim.resources import resource_root
+from accelsim.schedules import compile_scheduled
+from tests.support.command_line import FEATURES, FRAMES, STEPS, Files, Program, refused
 
 
 def test_program_is_the_compilers(accelsim: Program, files: Files) -> None:
     out = accelsim.ok("compile", "--onnx", files / "kws_quantize.onnx", "--outpath", files.out)
-    expected = compile_graph(read_quantized_onnx(files / "kws_quantize.onnx"), load_chip("tx5368"))
+    expected = compile_scheduled(read_quantized_onnx(files / "kws_quantize.onnx"), load_chip("tx5368")).program
     assert read_program(files.out / "kws_quantize_r.cfg") == expected
     assert f"{len(expected.words)} instructions of 1,024; schedule: {expected.schedule}" in out
     assert sorted(path.name for path in files.out.iterdir()) == ["kws_quantize_r.cfg", "kws_quantize_r.weight"]
@@ -54,6 +55,42 @@ def test_preloaded_weights_are_no_part_of_a_frame(accelsim: Program, files: File
     accelsim.ok("compile", model, "--outpath", files.out, "--preload")
     said = accelsim.ok("run", files.out / "kws_quantize_r.cfg", "-i", data, "--outpath", files.out)
     assert f"before the first frame, once: {warm['setup_cycles']:,} cycles of set-up" in said
+
+
+def test_a_schedule_by_name(accelsim: Program, files: Files) -> None:
+    model, cfg, outputs = files / "kws_quantize.onnx", files.out / "kws_quantize_r.cfg", []
+    for name in ("stepwise", "hoisted"):
+        summary = json.loads(accelsim.ok("compile", model, "--outpath", files.out, "--schedule", name, "--json"))
+        assert summary["schedule"].startswith(name)
+        assert summary["schedule"] == read_program(cfg).schedule
+        result = json.loads(accelsim.ok("run", cfg, "-i", files / "data.npz", "--outpath", files.out, "--json"))
+        assert result["schedule"] == summary["schedule"]
+        assert f"schedule: {name}" in accelsim.ok("profile", cfg, "--outpath", files.out)
+        outputs.append((files.out / "output.npy").read_bytes())
+    assert outputs[0] == outputs[1]
+
+
+def test_the_schedule_of_fewest_cycles_is_taken(accelsim: Program, files: Files) -> None:
+    """On a chip that streams all weights there are at least two to choose from; the table shows both."""
+    text = (resource_root() / "configs" / "tx5368-small.toml").read_text()
+    # The first is the weights' memory.
+    (files / "mine.toml").write_text(text.replace("capacity_bytes = 32768", "capacity_bytes = 256", 1))
+    command = ("compile", files / "kws_quantize.onnx", "--outpath", files.out, "--chip", files / "mine.toml")
+    summary = json.loads(accelsim.ok(*command, "--json"))
+    cycles = {one["schedule"]: one["cycles"] for one in summary["candidates"]}
+    assert summary["schedule"] == min(cycles, key=lambda name: cycles[name])
+    result = ("run", files.out / "kws_quantize_r.cfg", "-i", files / "data.npz", "--outpath", files.out, "--json")
+    assert json.loads(accelsim.ok(*result))["cycles"] == min(cycles.values())
+    shown = accelsim.ok(*command)
+    assert all(name in shown and f"{count:,}" in shown for name, count in cycles.items())
+
+
+def test_a_schedule_that_can_not_be(accelsim: Program, files: Files) -> None:
+    command = ("compile", files / "kws_quantize.onnx", "--outpath", files.out, "--schedule")
+    found = "interleaved: no two layers can run side by side; expected two directions"
+    assert refused(accelsim, files, *command, "interleaved") == f"--schedule: {found}"
+    names = "'auto', 'stepwise', 'wavefront', 'hoisted', 'interleaved'"
+    assert f"Invalid value for '--schedule': 'best' is not one of {names}" in refused(accelsim, files, *command, "best")
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -131,8 +168,6 @@ def test_keys_are_those_a_chip_file_has(accelsim: Program) -> None:
 
 
 def test_a_chip_file_is_shown_like_a_shipped_chip(accelsim: Program, files: Files) -> None:
-    from accelsim.resources import resource_root
-
     text = (resource_root() / "configs" / "tx5368.toml").read_text().replace('"tx5368"', '"mine"', 1)
     (files / "mine.toml").write_text(text)
     assert json.loads(accelsim.ok("chips", files / "mine.toml", "--json"))["name"] == "mine"

@@ -1,0 +1,165 @@
+"""Which arrangements stand for a schedule's name, and which schedules make no sense."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from accelsim.chip import Chip, load_chip
+from accelsim.chip.load import check_chip
+from accelsim.compiler.arrangement import Arrangement
+from accelsim.compiler.build import Compiler, compile_graph
+from accelsim.compiler.candidates import arrangements
+from accelsim.errors import CapacityError, InputError
+from accelsim.isa.program import Program
+from accelsim.quant.model import QConcat, QGraph
+from accelsim.schedules import compile_scheduled
+from tests.support.random_chips import chip_data
+from tests.support.random_models import random_graph, random_linear, random_lstm, random_network, tensor
+
+TX5368 = load_chip("tx5368")
+
+
+def ways(graph: QGraph, schedule: str, chip: Chip = TX5368) -> list[tuple[Arrangement, ...]]:
+    return arrangements(Compiler(graph, chip).plan(), chip, schedule)
+
+
+def both_directions() -> QGraph:
+    """The first random network of two directions side by side."""
+    for seed in range(50):
+        graph = random_network(seed, steps=5, layers=2)
+        if any(one.side_by_side for (one, *_) in ways(graph, "auto")):
+            try:
+                ways(graph, "interleaved")
+            except InputError:
+                continue
+            return graph
+    raise AssertionError("no network of two directions")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "sizes", "steps", "reason"),
+    [
+        (
+            "wavefront",
+            (4, 3),
+            5,
+            "no recurrent layer feeds another; expected two that handle several steps in the same",
+        ),
+        ("wavefront", (4, 3, 3), 1, "no recurrent layer feeds another; expected two that handle several"),
+        ("interleaved", (4, 3, 3), 5, "no two layers can run side by side; expected two directions"),
+        ("hoisted", (4, 3), 1, "no layer handles more than one time step; expected several"),
+        ("best", (4, 3), 5, "found 'best'; expected one of auto, stepwise, wavefront, hoisted, interleaved"),
+    ],
+)
+def test_a_schedule_that_makes_no_sense(schedule: str, sizes: tuple[int, ...], steps: int, reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        ways(random_graph(0, steps=steps, sizes=sizes), schedule)
+    assert str(caught.value).startswith("--schedule: ")
+    assert reason in str(caught.value)
+
+
+def test_a_chip_that_loads_through_its_vector_unit_hoists_nothing() -> None:
+    chip = load_chip("intel_npu_s10nx")
+    graph = random_graph(0)
+    with pytest.raises(InputError, match="--schedule: hoisted: chip intel_npu_s10nx loads through its vector unit"):
+        ways(graph, "hoisted", chip)
+    expected = "intel_npu_s10nx: dma.loads_through_vector: found true; expected false, where inputs are to be hoisted"
+    with pytest.raises(InputError, match=expected):
+        compile_graph(graph, chip, arrangement=Arrangement(hoisted=frozenset(["lstm_0"])))
+
+
+def test_one_layer_whose_weights_stay_leaves_nothing_to_choose() -> None:
+    graph = random_graph(0, sizes=(4, 3), linear=2)
+
+    def count(program: Program) -> int:
+        raise AssertionError(program.schedule)
+
+    choice = compile_scheduled(graph, TX5368, count=count)
+    assert (choice.program.schedule, choice.candidates) == ("stepwise, layer after layer", ())
+    assert choice.program.words == compile_graph(graph, TX5368).words
+
+
+def test_layers_behind_each_other_are_counted_both_ways() -> None:
+    graph = random_graph(0, steps=6, sizes=(4, 3, 3))
+    counts = {"stepwise, layer after layer": 100, "wavefront, 1 step between layers": 100}
+    seen: list[str] = []
+
+    def count(program: Program) -> int:
+        seen.append(program.schedule)
+        return counts[program.schedule]
+
+    tie = compile_scheduled(graph, TX5368, count=count)
+    assert seen == list(counts)
+    # Ties go to the simpler.
+    assert tie.program.schedule == "stepwise, layer after layer"
+    counts["wavefront, 1 step between layers"] = 99
+    assert compile_scheduled(graph, TX5368, count=count).program.schedule == "wavefront, 1 step between layers"
+
+
+def test_directions_one_after_the_other_and_in_turns() -> None:
+    graph = both_directions()
+    stepwise = compile_scheduled(graph, TX5368, schedule="stepwise").program
+    interleaved = compile_scheduled(graph, TX5368, schedule="interleaved").program
+    assert stepwise.schedule == "stepwise, layer after layer"
+    assert interleaved.schedule.startswith("interleaved directions")
+    assert stepwise.words != interleaved.words
+
+
+def test_branches_that_are_no_directions() -> None:
+    """A linear layer and a recurrent one that read the input, joined behind: side by side as directions are."""
+    rng = np.random.default_rng(0)
+    x, first, second, both = (tensor(name, (4, size), 0.01, 0) for name, size in zip("xabc", (5, 3, 2, 5), strict=True))
+    layers = (
+        random_lstm(rng, "lstm", x, first),
+        random_linear(rng, "linear", x, second),
+        QConcat("join", (first, second), both),
+    )
+    graph = QGraph("branches", x, both, layers)
+    assert compile_scheduled(graph, TX5368, schedule="interleaved").program.schedule == "interleaved branches"
+    assert compile_graph(graph, TX5368).schedule == "interleaved branches"
+    assert compile_scheduled(graph, TX5368, schedule="stepwise").program.schedule == "stepwise, layer after layer"
+
+
+def test_input_weights_that_stream_are_hoisted_first_of_all() -> None:
+    # 24 rows, in whole tiles, of 60 inputs are 1,440 bytes; the other three matrices 24 x 5, in whole words 128 each.
+    chip = check_chip(chip_data(weights_bytes=1536), "chip")
+    graph = random_graph(0, steps=4, sizes=(60, 5, 5))
+    (few,), (every,) = ways(graph, "hoisted", chip)
+    assert (few.hoisted, every.hoisted) == ({"lstm_0"}, {"lstm_0", "lstm_1"})
+    # All of them where none streams; but of its own accord nobody would.
+    (only,) = ways(graph, "hoisted")
+    assert [one.hoisted for one in only] == [{"lstm_0", "lstm_1"}]
+    assert not any(one.hoisted for candidate in ways(graph, "auto") for one in candidate)
+
+
+def test_so_few_are_hoisted_that_all_other_weights_stay() -> None:
+    # Six matrices of 80 x 20, 1,600 bytes each: 9,600 in all, of which one streams, a recurrent one as it happens.
+    chip = check_chip(chip_data(weights_bytes=9216), "chip")
+    graph = random_graph(0, steps=4, sizes=(20, 20, 20, 20))
+    (few,), (every,) = ways(graph, "hoisted", chip)
+    # Without the first there are 8,000, and 320 of two row tiles. It reads a sequence anyway.
+    assert (few.hoisted, every.hoisted) == ({"lstm_0"}, {"lstm_0", "lstm_1", "lstm_2"})
+    assert few in [one for candidate in ways(graph, "auto", chip) for one in [replace(candidate[0], name="hoisted")]]
+    program = compile_graph(graph, chip, arrangement=few)
+    streamed = [region.name for region in program.regions if "two" in region.name]
+    assert streamed == ["blocks of input products, two"]
+
+
+def test_layer_after_layer_by_way_of_dram_where_the_steps_between_have_no_room() -> None:
+    graph = random_graph(0, steps=60, sizes=(4, 30, 30))
+    # 61 results of 32 bytes are more than half of 2,048.
+    chip = check_chip(chip_data(sram_activations={"capacity_bytes": 2048}), "chip")
+    with pytest.raises(CapacityError, match=r"chip test: sram\.activations: 2,016 bytes needed, 1,024 there"):
+        compile_graph(graph, chip, arrangement=Arrangement(lags=(60,)))
+    program = compile_scheduled(graph, chip, schedule="stepwise").program
+    assert program.schedule == "stepwise, layer after layer"
+    assert "sequence h0" in [region.name for region in program.regions]
+
+
+def test_a_model_that_fits_in_no_schedule() -> None:
+    chip = check_chip(chip_data(weights_bytes=1024), "chip")
+    with pytest.raises(CapacityError, match=r"chip test: sram\.weights: [\d,]+ bytes needed, 1,024 there"):
+        compile_scheduled(random_graph(0, steps=4, sizes=(200, 20, 20)), chip)
