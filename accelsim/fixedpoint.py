@@ -182,8 +182,8 @@ def activation_tables() -> NDArray[np.int16]:
     Source: gemmlowp `logistic` and `tanh`, as TensorFlow Lite's `PortableApplySigmoid` and `PortableApplyTanh` use
     them.
     """
-    # Both functions are made from -|x|: their tables' second halves mirror the first. The wrapped -|-32768| of the int16
-    # kernel is harmless: widened, -32768 stays itself.
+    # Both functions are made from -|x|: their tables' second halves mirror the first. The wrapped -|-32768| of the
+    # int16 kernel is harmless: widened, -32768 stays itself.
     negative = np.arange(INT16_MIN, 1, dtype=np.int64)
     half = _sigmoid(negative)
     sigmoid = np.concatenate([half, INT16_MAX - half[-2:0:-1]])
