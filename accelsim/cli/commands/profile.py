@@ -13,6 +13,7 @@ from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
+from accelsim.cli.trace_file import both, check_trace_file, joined, trace_file, trace_option
 
 if TYPE_CHECKING:
     from accelsim.machine.run import Engine, Events
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @program_options
 @chip_option("Refuse a program that was compiled for another chip.")
 @engine_option
+@trace_option
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Draw cycles by layer, a timeline, traffic.")
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
@@ -33,6 +35,7 @@ def profile_command(
     weight: Path | None,
     chip: str | None,
     engine: Engine,
+    trace: Path | None,
     plots: bool,
     outpath: Path,
     as_json: bool,
@@ -43,10 +46,9 @@ def profile_command(
     the lower bound, and how full each memory is.
     """
     check_output_folder(outpath)
+    check_trace_file(trace)
     opened, cfg = open_program(program, config, weight)
     check_compiled_for(state, chip, opened, str(cfg))
-
-    import numpy as np
 
     from accelsim.cli.profile_report import files_of, print_details, print_layers
     from accelsim.isa.atomic import write_files
@@ -54,16 +56,18 @@ def profile_command(
     from accelsim.profile import build_profile
 
     events: list[Events] = []
-    with spinner("simulating", silent=as_json):
-        counters = time_frame(opened, engine=engine, take_events=events.append if plots else None)
+    with trace_file(trace, opened) as write, spinner("simulating", silent=as_json):
+        take = both(write, events.append if plots else None)
+        counters = time_frame(opened, engine=engine, take_events=take)
     report = build_profile(opened, counters, 1)
-    contents = files_of(report, opened, np.concatenate(events) if plots else None)
+    contents = files_of(report, opened, joined(events) if plots else None)
     with output_folder(outpath) as folder:
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)
+    files = [*written, *([trace] if trace else [])]
     if as_json:
-        print_json(report.to_dict() | {"files": [str(path) for path in written]})
+        print_json(report.to_dict() | {"files": [str(path) for path in files]})
         return
     print_layers(opened, report)
     print_details(opened, report)
-    say_written(list(written))
+    say_written(files)

@@ -14,6 +14,7 @@ from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
+from accelsim.cli.trace_file import both, check_trace_file, joined, trace_file, trace_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from accelsim.cli.recognition import Recognition
     from accelsim.isa.program import HostTensor, Program
-    from accelsim.machine.run import Engine
+    from accelsim.machine.run import Engine, Events
     from accelsim.quant.model import QTensor
 
 FRAMES_SHOWN = 12
@@ -42,6 +43,7 @@ class Options:
     check: str | None
     engine: Engine
     plots: bool
+    trace: Path | None
     outpath: Path
     as_json: bool
 
@@ -74,6 +76,7 @@ class Options:
     help="hazards: check that every read of the first frame sees what program order says, and name what does not.",
 )
 @engine_option
+@trace_option
 @click.option("--plots/--no-plots", default=False, show_default=True, help="Draw cycles by layer, a timeline, traffic.")
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
@@ -90,6 +93,7 @@ def run_command(state: State, /, **options: Any) -> None:
 
 def _run(state: State, options: Options) -> None:
     check_output_folder(options.outpath)
+    check_trace_file(options.trace)
     program, cfg = open_program(options.program, options.config, options.weight)
     check_compiled_for(state, options.chip, program, str(cfg))
 
@@ -103,24 +107,30 @@ def _run(state: State, options: Options) -> None:
 
     check_tensors(program)
     frames = _device_frames(program, options)
-    with spinner("simulating", silent=options.as_json), compiled_beside():
+    events: list[Events] = []
+    with (
+        trace_file(options.trace, program) as write,
+        spinner("simulating", silent=options.as_json),
+        compiled_beside(),
+    ):
         run = run_program(
             program,
             frames,
             engine=options.engine,
-            keep_events=options.plots,
+            take_events=both(write, events.append if options.plots else None),
             check_hazards=options.check == "hazards",
         )
     values = dequantize(host_tensor(program.outputs[0]), run.outputs)
     profile = build_profile(program, run.counters, len(frames))
     recognised = _recognition(options.data, values)
     contents = {"output.npy": npy_bytes(run.outputs), "output_float.npy": npy_bytes(values)}
-    contents |= files_of(profile, program, run.events)
+    contents |= files_of(profile, program, joined(events) if options.plots else None)
     with output_folder(options.outpath) as folder:
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)
+    files = [*written, *([options.trace] if options.trace else [])]
     if options.as_json:
-        result = profile.to_dict() | {"files": [str(path) for path in written]}
+        result = profile.to_dict() | {"files": [str(path) for path in files]}
         if recognised is not None:
             result["recognition"] = recognised.to_dict()
         print_json(result)
@@ -130,7 +140,7 @@ def _run(state: State, options: Options) -> None:
         say("no hazards: every read of the first frame sees what program order says")
     if recognised is not None:
         _print_recognition(recognised)
-    say_written(list(written))
+    say_written(files)
 
 
 def host_tensor(tensor: HostTensor) -> QTensor:

@@ -1,0 +1,69 @@
+"""`--engine` and `--trace`: who counts, and every operation as a file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.command_line import Files, Program
+
+
+@pytest.mark.parametrize("command", ["run", "profile"])
+def test_both_engines_say_the_same(accelsim: Program, files: Files, command: str) -> None:
+    told = {}
+    for engine in ("fast", "reference"):
+        arguments = [command, files / "kws_quantize_r.cfg", "--outpath", files.out, "--engine", engine, "--json"]
+        if command == "run":
+            arguments += ["--input", files / "data.bin"]
+        told[engine] = json.loads(accelsim.ok(*arguments))
+    assert told["fast"] == told["reference"]
+
+
+def test_traces_of_both_engines_are_the_same(accelsim: Program, files: Files) -> None:
+    contents = []
+    for engine in ("fast", "reference"):
+        trace = files / f"{engine}.json"
+        accelsim.ok(
+            "profile", files / "kws_quantize_r.cfg", "--outpath", files.out, "--trace", trace, "--engine", engine
+        )
+        contents.append(trace.read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_a_trace_is_named_among_the_files(accelsim: Program, files: Files) -> None:
+    trace = files / "t.json.gz"
+    arguments = ("run", files / "kws_quantize_r.cfg", "--input", files / "data.bin", "--outpath", files.out)
+    printed = json.loads(accelsim.ok(*arguments, "--trace", trace, "--plots", "--json"))
+    assert printed["files"][-1] == str(trace)
+    bars = [one for one in json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"] if one["ph"] == "X"]
+    queued = sum(printed["units"][unit]["operations"] for unit in ("load", "matrix", "vector", "store"))
+    assert len(bars) == queued
+    assert not list(Path(files.folder).glob(".*.tmp"))
+
+
+def test_a_trace_file_that_cannot_be(accelsim: Program, files: Files) -> None:
+    for name, expected in {
+        "t.csv": "--trace: found {path}; expected a name that ends in .json or .json.gz",
+        "missing/t.json": "--trace: {path}: no writable folder {parent}; expected a file in a folder that is there",
+        "folder.json": "{path}: is a directory; expected a file name",
+    }.items():
+        (files / "folder.json").mkdir(exist_ok=True)
+        path = files / name
+        outcome = accelsim("profile", files / "kws_quantize_r.cfg", "--outpath", files.out, "--trace", path)
+        assert outcome.code == 2
+        assert outcome.error == expected.format(path=path, parent=path.parent)
+        assert not files.out.exists()
+
+
+def test_a_run_that_fails_leaves_no_trace_file(accelsim: Program, files: Files) -> None:
+    np.save(files / "wrong.npy", np.zeros((1, 2, 3), np.float32))
+    trace = files / "t.json"
+    outcome = accelsim(
+        "run", files / "kws_quantize_r.cfg", "--input", files / "wrong.npy", "--outpath", files.out, "--trace", trace
+    )
+    assert outcome.code == 2
+    assert not trace.exists()
