@@ -84,8 +84,11 @@ def choose(
 
 
 def possible_lags(steps: int) -> tuple[int, ...]:
-    """The powers of two below the number of steps, and all steps."""
-    return (*(1 << power for power in range(steps.bit_length()) if 1 << power < steps), steps)
+    """One less than each power of two, below the number of steps; and all steps.
+
+    The ring of a stage's results then has a power of two of slots, and comes round with the banks and other rings.
+    """
+    return (*((2 << power) - 1 for power in range(steps.bit_length()) if (2 << power) - 1 < steps), steps)
 
 
 def _ring_bytes(segment: Segment, chip: Chip) -> int:
@@ -207,5 +210,10 @@ def _input_slots(stage: Stage, costs: _Costs, first_segment: bool, chip: Chip) -
     slots = int((loading + 2 * chip.dram.read_latency_cycles) / shortest) + 3
     pitch = align(sequence.row_bytes, chip.sram.activations.word_bytes)
     room = chip.sram.activations.capacity_bytes // 8 // pitch
-    slots = max(1, min(slots, room, stage.steps))
+    if slots < stage.steps:
+        # A power of two, as of the rings of results.
+        slots = 1 << (slots - 1).bit_length()
+    while slots > max(1, room):
+        slots //= 2
+    slots = min(slots, stage.steps)
     return slots, slots
