@@ -72,7 +72,7 @@ def compile_scheduled(
         Frames handled at once.
     schedule : str
         `auto` for all there are, or the name of the one to be taken: `stepwise`, `wavefront`, `hoisted`, `interleaved`.
-        What a name leaves open is counted too, but for the steps between layers, which an estimate says.
+        What a name leaves open is counted too.
     count : callable
         Cycles of a program.
 

@@ -127,16 +127,19 @@ class _Graph:
         """The candidates of a schedule that can be."""
         # Behind each other as far as the memory of activations holds the steps in between, else through DRAM.
         layer_by_layer = Arrangement(lags=(self.steps,)), Arrangement(apart=self.fed, lags=(self.steps,))
-        apart_only = (Arrangement(lags=possible_lags(self.steps)[:-1]),)
+        # The same distance for all layers, one by one; and what the estimate says, which may differ by segment.
+        distances = possible_lags(self.steps)[:-1]
+        apart_only = [Arrangement(lags=lags) for lags in (distances, *((lag,) for lag in distances)) if lags]
         if schedule == STEPWISE:
             yield tuple(replace(one, side_by_side=False) for one in layer_by_layer)
         elif schedule == WAVEFRONT:
             for side_by_side in self._sides():
-                yield tuple(replace(one, side_by_side=side_by_side) for one in apart_only)
+                for one in apart_only:
+                    yield (replace(one, side_by_side=side_by_side),)
         elif schedule == INTERLEAVED:
             yield layer_by_layer
             if self.fed and self.steps > 1:
-                yield apart_only
+                yield from ((one,) for one in apart_only)
         else:
             for layers in dict.fromkeys(self._hoisted()):
                 for side_by_side in self._sides():

@@ -84,7 +84,8 @@ def test_one_layer_whose_weights_stay_leaves_nothing_to_choose() -> None:
 
 def test_layers_behind_each_other_are_counted_both_ways() -> None:
     graph = random_graph(0, steps=6, sizes=(4, 3, 3))
-    counts = {"stepwise, layer after layer": 100, "wavefront, 1 step between layers": 100}
+    wavefronts = {f"wavefront, {lag} between layers": 100 for lag in ("1 step", "3 steps")}
+    counts = {"stepwise, layer after layer": 100, **wavefronts}
     seen: list[str] = []
 
     def count(program: Program) -> int:
@@ -92,11 +93,14 @@ def test_layers_behind_each_other_are_counted_both_ways() -> None:
         return counts[program.schedule]
 
     tie = compile_scheduled(graph, TX5368, count=count)
-    assert seen == list(counts)
+    # The estimate's distance comes before the others.
+    assert sorted(seen) == sorted(counts)
+    assert seen[0] == "stepwise, layer after layer"
     # Ties go to the simpler.
     assert tie.program.schedule == "stepwise, layer after layer"
-    counts["wavefront, 1 step between layers"] = 99
-    assert compile_scheduled(graph, TX5368, count=count).program.schedule == "wavefront, 1 step between layers"
+    for name in wavefronts:
+        counts = {name: 100 for name in counts} | {name: 99}
+        assert compile_scheduled(graph, TX5368, count=count).program.schedule == name
 
 
 def test_directions_one_after_the_other_and_in_turns() -> None:
