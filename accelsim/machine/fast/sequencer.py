@@ -58,7 +58,7 @@ def step(s: Any, c: Any, p: Any, log: Any) -> None:
     pc = s[lay.PC]
     if s[lay.SEQ_WAITS] == WAITS_FOR_UNITS:
         if _frame(s, c):
-            _advance(s, pc + 1)
+            advance(s, pc + 1)
         return
     if pc >= c[lay.C_INSTRUCTIONS]:
         s[lay.STATUS] = lay.RAN_OFF
@@ -68,9 +68,9 @@ def step(s: Any, c: Any, p: Any, log: Any) -> None:
     op = p[code + isa.COL_OPCODE]
     if s[lay.SEQ_WAITS] == 0:
         books.set_state(s, c, _ME, _BUSY, c[lay.C_LAYERS])
-    enabled = p[code + isa.COL_GUARD] == 0 or _holds(s, p[code + isa.COL_GUARD])
+    enabled = p[code + isa.COL_GUARD] == 0 or holds(s, p[code + isa.COL_GUARD])
     if op == _LOOP:
-        _loop(s, c, p, code, pc, enabled)
+        enter_loop(s, c, p, code, pc, enabled)
         return
     if enabled:
         if op == _HALT:
@@ -78,15 +78,9 @@ def step(s: Any, c: Any, p: Any, log: Any) -> None:
             s[lay.LAST_DONE] = max(s[lay.LAST_DONE], now)
             return
         if op == _ADDRESS:
-            at = lay.REGISTER + lay.REGISTER_SIZE * p[code + isa.COL_REGISTER]
-            for part in range(3 + isa.LOOP_LEVELS):
-                s[at + part] = p[code + isa.COL_BASE + part]
-            s[at + lay.R_MADE_BY] = pc
+            define_register(s, p, code, pc)
         elif op == _GUARD:
-            at = lay.GUARD + lay.GUARD_SIZE * p[code + isa.COL_REGISTER]
-            s[at] = p[code + isa.COL_LEVEL]
-            s[at + 1] = p[code + isa.COL_LOW]
-            s[at + 2] = p[code + isa.COL_HIGH]
+            define_guard(s, p, code)
         elif op == _FRAME:
             s[lay.SEQUENCE] += 1
             if not _frame(s, c):
@@ -98,11 +92,29 @@ def step(s: Any, c: Any, p: Any, log: Any) -> None:
             books.give(s, c, 8, cycle, p[code + isa.COL_SEMAPHORE], p[code + isa.COL_AMOUNT])
         elif op != _NOP and not _dispatch(s, c, p, code, pc):
             return
-    _advance(s, pc + 1)
+    advance(s, pc + 1)
 
 
 @part
-def _advance(s: Any, pc: int) -> None:
+def define_register(s: Any, p: Any, code: int, pc: int) -> None:
+    """What an `address` does."""
+    at = lay.REGISTER + lay.REGISTER_SIZE * p[code + isa.COL_REGISTER]
+    for field in range(3 + isa.LOOP_LEVELS):
+        s[at + field] = p[code + isa.COL_BASE + field]
+    s[at + lay.R_MADE_BY] = pc
+
+
+@part
+def define_guard(s: Any, p: Any, code: int) -> None:
+    """What a `guard` does."""
+    at = lay.GUARD + lay.GUARD_SIZE * p[code + isa.COL_REGISTER]
+    s[at] = p[code + isa.COL_LEVEL]
+    s[at + 1] = p[code + isa.COL_LOW]
+    s[at + 2] = p[code + isa.COL_HIGH]
+
+
+@part
+def advance(s: Any, pc: int) -> None:
     """Go on at `pc`; back to the beginning of a loop that ends there and has turns left."""
     while s[lay.DEPTH] > 0:
         at = lay.LOOP + lay.LOOP_SIZE * (s[lay.DEPTH] - 1)
@@ -118,9 +130,10 @@ def _advance(s: Any, pc: int) -> None:
 
 
 @part
-def _loop(s: Any, c: Any, p: Any, code: int, pc: int, enabled: bool) -> None:
+def enter_loop(s: Any, c: Any, p: Any, code: int, pc: int, enabled: bool) -> None:
+    """What a `loop` does."""
     if not enabled or p[code + isa.COL_COUNT] == 0:
-        _advance(s, pc + 1 + p[code + isa.COL_LENGTH])
+        advance(s, pc + 1 + p[code + isa.COL_LENGTH])
         return
     level = s[lay.DEPTH]
     if level == isa.LOOP_LEVELS:
@@ -137,7 +150,7 @@ def _loop(s: Any, c: Any, p: Any, code: int, pc: int, enabled: bool) -> None:
     s[lay.DEPTH] = level + 1
     if s[lay.STEADY] and p[code + isa.COL_COUNT] > 2:
         s[at + lay.L_APART] = _apart(s, c, p, level, pc + 1, s[at + lay.L_END])
-    _advance(s, pc + 1)
+    advance(s, pc + 1)
 
 
 @part
@@ -169,7 +182,8 @@ def _common_multiple(first: int, second: int) -> int:
 
 
 @part
-def _holds(s: Any, guard: int) -> bool:
+def holds(s: Any, guard: int) -> bool:
+    """Whether a guard register's range holds its loop's counter."""
     at = lay.GUARD + lay.GUARD_SIZE * guard
     level, counter = s[at], 0
     if level < s[lay.DEPTH]:
@@ -179,7 +193,8 @@ def _holds(s: Any, guard: int) -> bool:
 
 
 @part
-def _value(s: Any, register: int) -> int:
+def register_value(s: Any, register: int) -> int:
+    """An address register's value, as the loops stand."""
     at = lay.REGISTER + lay.REGISTER_SIZE * register
     moved = s[at + lay.R_PHASE]
     for level in range(s[lay.DEPTH]):
@@ -197,13 +212,8 @@ def _dispatch(s: Any, c: Any, p: Any, code: int, pc: int) -> bool:
     number = s[lay.TAIL + unit]
     # The next job's place in the ring is free: so much capacity is always left.
     job = books.job_at(s, c, unit, number)
-    for operand in range(lay.ADDRESSES):
-        s[job + lay.J_ADDRESS + operand] = 0
-        if p[code + lay.P_REGISTER + operand] >= 0:
-            s[job + lay.J_ADDRESS + operand] = (
-                _value(s, p[code + lay.P_REGISTER + operand]) + p[code + lay.P_OFFSET + operand]
-            )
-    if not _in_range(s, p, code, job):
+    find_addresses(s, p, code, job)
+    if not in_range(s, p, code, job):
         s[lay.STATUS] = lay.OUT_OF_RANGE
         s[lay.FAULT_INDEX] = pc
         return False
@@ -237,7 +247,18 @@ def _dispatch(s: Any, c: Any, p: Any, code: int, pc: int) -> bool:
 
 
 @part
-def _in_range(s: Any, p: Any, code: int, job: int) -> bool:
+def find_addresses(s: Any, p: Any, code: int, job: int) -> None:
+    """The addresses of a job's operands, as registers and loops stand."""
+    for operand in range(lay.ADDRESSES):
+        s[job + lay.J_ADDRESS + operand] = 0
+        if p[code + lay.P_REGISTER + operand] >= 0:
+            s[job + lay.J_ADDRESS + operand] = (
+                register_value(s, p[code + lay.P_REGISTER + operand]) + p[code + lay.P_OFFSET + operand]
+            )
+
+
+@part
+def in_range(s: Any, p: Any, code: int, job: int) -> bool:
     """Every access inside its memory, elements at multiples of their size: as `machine.reference.ranges`."""
     for number in range(p[code + lay.P_RANGES]):
         at = lay.P_RANGES + 1 + lay.RANGE_SIZE * number
