@@ -214,6 +214,11 @@ def decide_load(s: Any, c: Any, p: Any, log: Any) -> None:
         s[lay.DUE + lay.A_LANDING] = s[lay.LAST_ARRIVAL]
     books.show_load(s, c)
     _next_burst(s, c, p, dma, _LOAD, job)
+    # Of a long row each request may be like one before: `stream` looks.
+    if s[dma + lay.D_FIRST] or not s[dma + lay.D_BUSY] or _begins_row(s, p, code, dma):
+        s[lay.STREAM_KEPT] = 0
+    elif s[lay.STEADY] and s[dma + lay.D_LEFT] >= lay.LONG_STREAM * c[lay.C_BURST]:
+        s[lay.REQUESTED] = 1
 
 
 @part
@@ -250,6 +255,14 @@ def _piece(s: Any, c: Any, p: Any, dma: int, actor: int, job: int, burst: int) -
         passes = place_access(s, c, base, passes, memory, at, min(size, c[lay.C_DMA_WIDTH]))
     s[dma + lay.D_PASS] = 0
     s[dma + lay.D_PASSES] = passes
+
+
+@part
+def land_piece(s: Any, c: Any, p: Any) -> None:
+    """The passes of the beat that lands, from its first on."""
+    burst = books.land_at(s, c, s[lay.LAND_NEXT])
+    job = books.job_at(s, c, _LOAD, s[burst + lay.B_JOB])
+    _piece(s, c, p, lay.LANDING, c[lay.C_STAGES] + 1, job, burst)
 
 
 @part

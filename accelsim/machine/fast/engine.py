@@ -100,7 +100,7 @@ class _Run:
         self.s[lay.KEEP_EVENTS] = int(events is not None)
         self._log = np.zeros((lay.LOG_RECORDS if steady_state else 1, lay.LOG_FIELDS), dtype=np.int64)
         size = steady.M_TOTALS + int(self.layout.c[lay.O_TOTALS_SIZE]) + _SIGNATURE_WORDS if steady_state else 1
-        self._marks = np.zeros((LOOP_LEVELS + 1, size), dtype=np.int64)
+        self._marks = np.zeros((steady.MARKS, size), dtype=np.int64)
         self.layout.c[lay.C_MARK_SIZE] = size
         self._events = self._event_rows()
 

@@ -18,6 +18,8 @@ LONG_AGO = -(1 << 40)
 UNITS = 5
 REASONS = 7
 CAUSES = 5
+LONG_STREAM = 8
+"""Bursts that have to be left of a row for it to be worth a look whether they repeat."""
 SPARE = 8
 """Entries that one cycle can add to a ring, at most."""
 
@@ -60,15 +62,17 @@ SPARE = 8
     CAUSE,
     CAUSE_ROW,
     VISITED,
-) = range(37)
-USED = 37
+    REQUESTED,
+    STREAM_KEPT,
+) = range(39)
+USED = 39
 """Banks taken in this cycle, a mask a memory."""
 
 RUNNING, DONE, DEADLOCK, GROWING, EVENTS_FULL, OUT_OF_RANGE, RAN_OFF, TOO_DEEP, PAUSED = range(9)
 """Values of STATUS."""
 
 # --- s: small tables ----------------------------------------------------------------------------------------------
-LOOP = 41
+LOOP = 43
 """A loop a level: first instruction, the one behind it, turns, turns done, how many turns apart may be alike (0: none),
 and whether no state of it is kept yet."""
 LOOP_SIZE = 6

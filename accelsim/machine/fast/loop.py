@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accelsim.isa.opcodes import Unit
-from accelsim.machine.fast import books, dma, sequencer, stages, steady
+from accelsim.machine.fast import books, dma, sequencer, stages, steady, stream
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.jit import jit, part, start
 
@@ -36,7 +36,7 @@ def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any,
         As `layout` says, in C order.
     records : int64[LOG_RECORDS, LOG_FIELDS]
         The log of transfers.
-    kept : int64[LOOP_LEVELS + 1, C_MARK_SIZE]
+    kept : int64[steady.MARKS, C_MARK_SIZE]
         What `steady` keeps.
     rows : int64[C_EVENTS, EVENT_SIZE]
         Completed operations.
@@ -72,6 +72,9 @@ def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any,
             if s[loop + lay.L_APART] and s[loop + lay.L_COUNTER] % s[loop + lay.L_APART] == 0:
                 steady.look(s, c, p, log, marks, level)
             s[lay.LOOPED] = 0
+        elif s[lay.REQUESTED]:
+            stream.look(s, c, p, log, marks)
+        s[lay.REQUESTED] = 0
         if s[lay.GROW]:
             s[lay.STATUS] = lay.GROWING
             return

@@ -11,14 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 from accelsim.isa import opcodes as isa
-from accelsim.isa.opcodes import Unit
+from accelsim.isa.opcodes import Op, Unit
 from accelsim.machine.fast import books
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.jit import part
 
 _LOAD, _MATRIX, _VECTOR = int(Unit.LOAD), int(Unit.MATRIX), int(Unit.VECTOR)
 _STORE = int(Unit.STORE)
+_LOAD_OP = int(Op.LOAD)
 _UNITS = 4
+STREAM = -1
+"""In place of a loop's level."""
 
 
 @part
@@ -41,7 +44,8 @@ def write_signature(s: Any, c: Any, p: Any, level: int, out: Any, at: int, limit
     s, c, p : int64 arrays
         State, chip, program. Counts that were to be settled are.
     level : int
-        Its counter is left out.
+        Of the loop whose counter is left out; STREAM for a stream of the load DMA, where the sequencer's own tables are
+        left out, and how far the row is, and the stream's addresses count modulo a bank's word.
     out : int64 array
     at, limit : int
         Where it begins, and where its room ends.
@@ -54,7 +58,7 @@ def write_signature(s: Any, c: Any, p: Any, level: int, out: Any, at: int, limit
         at = _write_jobs(s, c, p, unit, out, at)
     for stage in range(c[lay.C_STAGES]):
         at = _write_stage(s, c, stage, out, at)
-    at = _write_transfers(s, c, p, out, at)
+    at = _write_transfers(s, c, p, level, out, at)
     for ring in range(lay.GIVES):
         at = _write_gives(s, c, ring, out, at)
     return _write_young(s, c, out, at)
@@ -83,14 +87,17 @@ def _write_sequencer(s: Any, c: Any, level: int, out: Any, at: int) -> int:
     for place in (lay.PENDING, lay.PC, lay.DEPTH, lay.SEQ_WAITS, lay.CAUSE, lay.CAUSE_ROW):
         out[at] = s[place]
         at += 1
-    for other in range(s[lay.DEPTH]):
-        for field in (lay.L_START, lay.L_END, lay.L_COUNT, lay.L_COUNTER):
-            out[at] = 0 if other == level and field == lay.L_COUNTER else s[lay.LOOP + lay.LOOP_SIZE * other + field]
-            at += 1
-    size = lay.SEMAPHORE + isa.SEMAPHORES - lay.REGISTER
-    for place in range(size):
-        out[at + place] = s[lay.REGISTER + place]
-    at += size
+    start = lay.SEMAPHORE
+    if level >= 0:
+        start = lay.REGISTER
+        for other in range(s[lay.DEPTH]):
+            for field in (lay.L_START, lay.L_END, lay.L_COUNT, lay.L_COUNTER):
+                mine = other == level and field == lay.L_COUNTER
+                out[at] = 0 if mine else s[lay.LOOP + lay.LOOP_SIZE * other + field]
+                at += 1
+    for place in range(start, lay.SEMAPHORE + isa.SEMAPHORES):
+        out[at] = s[place]
+        at += 1
     for unit in range(_UNITS):
         out[at] = s[lay.PLACES + unit]
         out[at + 1] = s[lay.PLACES_NEXT + unit]
@@ -175,7 +182,7 @@ def _write_stage(s: Any, c: Any, stage: int, out: Any, at: int) -> int:
 
 
 @part
-def _write_transfers(s: Any, c: Any, p: Any, out: Any, at: int) -> int:
+def _write_transfers(s: Any, c: Any, p: Any, level: int, out: Any, at: int) -> int:
     now = s[lay.NOW]
     for dma, unit in ((lay.STORE_DMA, _STORE), (lay.LOAD_DMA, _LOAD)):
         out[at] = s[dma + lay.D_JOB] - s[lay.SEEN + unit]
@@ -186,11 +193,12 @@ def _write_transfers(s: Any, c: Any, p: Any, out: Any, at: int) -> int:
             code = lay.P_SIZE * s[books.job_at(s, c, unit, s[dma + lay.D_JOB]) + lay.J_INDEX]
             outside, inside = (1, 0) if unit == _STORE else (0, 1)
             out[at] = s[dma + lay.D_DRAM] % p[code + lay.P_MODULUS + outside]
-            out[at + 1] = s[dma + lay.D_SRAM] % p[code + lay.P_MODULUS + inside]
+            out[at + 1] = s[dma + lay.D_SRAM] % _sram_modulus(c, p, code, inside, level)
             for number, field in enumerate(
                 (lay.D_ROW, lay.D_LEFT, lay.D_SIZE, lay.D_FIRST, lay.D_PIECE, lay.D_PASS, lay.D_FRESH)
             ):
-                out[at + 2 + number] = s[dma + field]
+                passes = level == STREAM and unit == _LOAD and field == lay.D_LEFT
+                out[at + 2 + number] = 0 if passes else s[dma + field]
             at += 9
     for number, field in enumerate((lay.D_BUSY, lay.D_PIECE, lay.D_PASS, lay.D_BEAT, lay.D_BEAT_LAYER)):
         out[at + number] = s[lay.LANDING + field]
@@ -205,7 +213,7 @@ def _write_transfers(s: Any, c: Any, p: Any, out: Any, at: int) -> int:
         index = s[books.job_at(s, c, _LOAD, s[burst + lay.B_JOB]) + lay.J_INDEX]
         out[at] = s[burst + lay.B_JOB] - s[lay.SEEN + _LOAD]
         out[at + 1] = max(s[burst + lay.B_CYCLE] - now, 0)
-        out[at + 2] = s[burst + lay.B_SRAM] % p[lay.P_SIZE * index + lay.P_MODULUS + 1]
+        out[at + 2] = s[burst + lay.B_SRAM] % _sram_modulus(c, p, lay.P_SIZE * index, 1, level)
         out[at + 3] = s[burst + lay.B_SIZE]
         out[at + 4] = s[burst + lay.B_FLAGS]
         at += 5
@@ -218,6 +226,16 @@ def _write_transfers(s: Any, c: Any, p: Any, out: Any, at: int) -> int:
         out[at + 3] = (s[burst + lay.B_DONE] if sent else s[burst + lay.B_CYCLE]) - now
         at += 4
     return at
+
+
+@part
+def _sram_modulus(c: Any, p: Any, code: int, operand: int, level: int) -> int:
+    """What an address in an SRAM counts modulo: all banks, or one word where nobody else is at work."""
+    if level == STREAM and p[code + isa.COL_OPCODE] == _LOAD_OP:
+        word: int = c[lay.C_WORD + p[code + isa.COL_MEMORY]]
+        return word
+    modulus: int = p[code + lay.P_MODULUS + operand]
+    return modulus
 
 
 @part

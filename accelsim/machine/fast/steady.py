@@ -28,7 +28,7 @@ from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op
 from accelsim.machine.fast import books
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.fast.signature import write_due, write_signature
+from accelsim.machine.fast.signature import STREAM, write_due, write_signature
 from accelsim.machine.jit import part
 from accelsim.timing.record import BANDWIDTH_BINS
 
@@ -47,10 +47,12 @@ _FEW = 512
     M_LAST_DONE,
     M_LAST_SEEN,
     M_SEQUENCE,
+    M_LEFT,
     M_TOTALS,
-) = range(10)
-"""What is kept of a turn's end: a row of `marks` a level; the last row is scratch. Behind M_TOTALS: the counts, then
-the signature."""
+) = range(11)
+"""What is kept of a state: a row of `marks` a level, one for a stream; the last row is scratch. Behind M_TOTALS: the
+counts, then the signature."""
+MARKS = isa.LOOP_LEVELS + 2
 
 
 @part
@@ -58,25 +60,55 @@ def look(s: Any, c: Any, p: Any, log: Any, marks: Any, level: int) -> None:
     """At the end of a turn: advance if it repeats an earlier one, else keep it if it is time."""
     loop = lay.LOOP + lay.LOOP_SIZE * level
     if not s[lay.LOG_OPEN]:
-        # Transfers were lost; what was kept before can't be advanced from.
-        for other in range(isa.LOOP_LEVELS):
-            s[lay.LOOP + lay.LOOP_SIZE * other + lay.L_FRESH] = 1
+        forget(s)
     if s[loop + lay.L_FRESH]:
-        _keep(s, c, p, marks, level, 1)
+        s[loop + lay.L_FRESH] = not _keep_turn(s, c, p, marks, level, 1)
         return
-    if _is_same(s, c, p, marks, level):
-        since = marks[level * c[lay.C_MARK_SIZE] + M_COUNTER]
+    if is_same(s, c, p, marks, level):
+        since = marks[mark_of(c, level) + M_COUNTER]
         turns = s[loop + lay.L_COUNTER] - since
         periods = _turns_without_a_change(s, c, p, level, since) // turns
         if periods > 0:
-            _advance(s, c, log, marks, level, periods)
+            advance(s, c, log, marks, level, periods)
             s[loop + lay.L_COUNTER] += periods * turns
         s[loop + lay.L_FRESH] = 1
         return
-    mark = level * c[lay.C_MARK_SIZE]
+    mark = mark_of(c, level)
     marks[mark + M_LOOKS] += 1
     if marks[mark + M_LOOKS] == marks[mark + M_PATIENCE]:
-        _keep(s, c, p, marks, level, 2 * marks[mark + M_PATIENCE])
+        s[loop + lay.L_FRESH] = not _keep_turn(s, c, p, marks, level, 2 * marks[mark + M_PATIENCE])
+
+
+@part
+def _keep_turn(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> bool:
+    kept: bool = keep(s, c, p, marks, level, patience)
+    marks[mark_of(c, level) + M_COUNTER] = s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_COUNTER]
+    return kept
+
+
+@part
+def forget(s: Any) -> None:
+    """Transfers were lost: what was kept before can't be advanced from."""
+    for level in range(isa.LOOP_LEVELS):
+        s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_FRESH] = 1
+    s[lay.STREAM_KEPT] = 0
+
+
+@part
+def mark_of(c: Any, level: int) -> int:
+    """Where in `marks` what is kept for a level begins: a stream's behind the loops'."""
+    row = isa.LOOP_LEVELS if level == STREAM else level
+    place: int = row * c[lay.C_MARK_SIZE]
+    return place
+
+
+@part
+def _loops_outside(s: Any, level: int) -> bool:
+    """Whether a turn's end is kept of a loop around this one, or around a stream."""
+    kept = False
+    for other in range(s[lay.DEPTH] if level == STREAM else level):
+        kept = kept or s[lay.LOOP + lay.LOOP_SIZE * other + lay.L_FRESH] == 0
+    return kept
 
 
 @part
@@ -91,20 +123,16 @@ def _settle(s: Any, c: Any) -> None:
 
 
 @part
-def _keep(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> None:
-    """Keep this turn's end."""
-    mark, loop = level * c[lay.C_MARK_SIZE], lay.LOOP + lay.LOOP_SIZE * level
+def keep(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> bool:
+    """Keep the present state; whether there is room for it. What M_COUNTER holds is left to the caller."""
+    mark = mark_of(c, level)
     _settle(s, c)
-    outermost = True
-    for other in range(level):
-        outermost = outermost and s[lay.LOOP + lay.LOOP_SIZE * other + lay.L_FRESH] != 0
-    if outermost:
+    if not _loops_outside(s, level):
         s[lay.LOG_SIZE] = 0
         s[lay.LOG_OPEN] = 1
     s[lay.LOG_READ] = s[lay.LOG_WRITE] = -1
     size = c[lay.O_TOTALS_SIZE]
     marks[mark + M_NOW] = s[lay.NOW]
-    marks[mark + M_COUNTER] = s[loop + lay.L_COUNTER]
     marks[mark + M_LOOKS] = 0
     marks[mark + M_PATIENCE] = patience
     marks[mark + M_LOG] = s[lay.LOG_SIZE]
@@ -114,13 +142,14 @@ def _keep(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> None
     for place in range(size):
         marks[mark + M_TOTALS + place] = s[c[lay.O_TOTALS] + place]
     marks[mark + M_SIZE] = write_signature(s, c, p, level, marks, mark + M_TOTALS + size, mark + c[lay.C_MARK_SIZE])
-    s[loop + lay.L_FRESH] = marks[mark + M_SIZE] < 0
+    kept: bool = marks[mark + M_SIZE] >= 0
+    return kept
 
 
 @part
-def _is_same(s: Any, c: Any, p: Any, marks: Any, level: int) -> bool:
-    """Whether the state is that of the kept turn's end."""
-    mark, scratch = level * c[lay.C_MARK_SIZE], isa.LOOP_LEVELS * c[lay.C_MARK_SIZE]
+def is_same(s: Any, c: Any, p: Any, marks: Any, level: int) -> bool:
+    """Whether the state is the kept one."""
+    mark, scratch = mark_of(c, level), (isa.LOOP_LEVELS + 1) * c[lay.C_MARK_SIZE]
     start = M_TOTALS + c[lay.O_TOTALS_SIZE]
     end = write_due(s, c, marks, scratch + start) - scratch
     if _first_difference(marks, mark, scratch, start, end) < end:
@@ -158,9 +187,9 @@ def _turns_without_a_change(s: Any, c: Any, p: Any, level: int, since: int) -> i
 
 
 @part
-def _advance(s: Any, c: Any, log: Any, marks: Any, level: int, periods: int) -> None:
+def advance(s: Any, c: Any, log: Any, marks: Any, level: int, periods: int) -> None:
     """Add so many periods to the state and the books."""
-    mark = level * c[lay.C_MARK_SIZE]
+    mark = mark_of(c, level)
     period = s[lay.NOW] - marks[mark + M_NOW]
     _repeat_traffic(s, c, log, marks[mark + M_LOG], level, period, periods)
     for number in range(c[lay.O_TOTALS_SIZE]):
@@ -255,11 +284,8 @@ def _repeat_traffic(s: Any, c: Any, log: Any, first: int, level: int, period: in
         books.widen(s, c, last + periods * period)
     for number in range(first, size):
         _repeat(s, c, log, lay.LOG_FIELDS * number, period, periods)
-    wanted = False
-    for other in range(level):
-        wanted = wanted or s[lay.LOOP + lay.LOOP_SIZE * other + lay.L_FRESH] == 0
     s[lay.LOG_READ] = s[lay.LOG_WRITE] = -1
-    if not wanted:
+    if not _loops_outside(s, level):
         s[lay.LOG_SIZE] = first
         return
     for number in range(first, size):

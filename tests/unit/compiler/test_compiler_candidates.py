@@ -99,7 +99,7 @@ def test_layers_behind_each_other_are_counted_both_ways() -> None:
     # Ties go to the simpler.
     assert tie.program.schedule == "stepwise, layer after layer"
     for name in wavefronts:
-        counts = {name: 100 for name in counts} | {name: 99}
+        counts = dict.fromkeys(counts, 100) | {name: 99}
         assert compile_scheduled(graph, TX5368, count=count).program.schedule == name
 
 
