@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from llvmlite import ir
 from numba import types
-from numba.core import caching, serialize
+from numba.core import caching, ccallback, serialize
 from numba.extending import intrinsic
 
 from accelsim.resources import resource_root
@@ -30,6 +31,7 @@ _FUNCTION_CACHE: Any = caching.FunctionCache
 _DUMPS: Any = serialize.dumps
 _UNLITERAL: Any = types.unliteral
 _POINTER: Any = types.CPointer
+_CALLBACK: Any = ccallback.CFunc
 _SOURCES = ("fixedpoint.py", "isa/opcodes.py", "timing", "machine")
 
 
@@ -51,6 +53,52 @@ def part(function: _Function) -> _Function:
     njit: Any = numba.njit
     without_python = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
     return cast(_Function, _any_integer(without_python(function)))
+
+
+class Callback:
+    """A function that compiled code calls by its address: compiled and cached on its own, when it is first asked for.
+
+    What calls it is compiled without it, so two processes can compile the two at the same time.
+
+    Parameters
+    ----------
+    function : callable
+        Of five addresses of int64 and an integer; without result.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+        self._compiled: Any = None
+
+    @property
+    def address(self) -> int:
+        """Where the compiled function is."""
+        if self._compiled is None:
+            signature = (*[_POINTER(types.int64)] * 5, types.int64), types.void
+            compiled = _CALLBACK(self._function, signature, locals={}, options={"error_model": "numpy"})
+            folder = cache_folder()
+            files = None if folder is None else _files(self._function, folder)
+            if files is not None:
+                compiled._cache = _Cache(files)
+            compiled.compile()
+            self._compiled = compiled
+        address: int = self._compiled.address
+        return address
+
+
+def _call(_context: Any, address: Any, s: Any, c: Any, p: Any, log: Any, marks: Any, number: Any) -> Any:
+    """Call the function that is at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kinds = [context.get_value_type(kind) for kind in signature.args[1:]]
+        form = ir.FunctionType(ir.VoidType(), kinds)
+        builder.call(builder.inttoptr(values[0], form.as_pointer()), values[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, s, c, p, log, marks, types.int64), generate
+
+
+call: Any = intrinsic(_call)
 
 
 def _start(_context: Any, array: Any) -> Any:

@@ -99,8 +99,8 @@ class _Run:
         self.s[lay.STEADY] = int(steady_state)
         self.s[lay.KEEP_EVENTS] = int(events is not None)
         self._log = np.zeros((lay.LOG_RECORDS if steady_state else 1, lay.LOG_FIELDS), dtype=np.int64)
-        size = steady.M_TOTALS + int(self.layout.c[lay.O_TOTALS_SIZE]) + _SIGNATURE_WORDS if steady_state else 1
-        self._marks = np.zeros((steady.MARKS, size), dtype=np.int64)
+        size = lay.M_TOTALS + int(self.layout.c[lay.O_TOTALS_SIZE]) + _SIGNATURE_WORDS if steady_state else 1
+        self._marks = np.zeros((lay.MARKS, size), dtype=np.int64)
         self.layout.c[lay.C_MARK_SIZE] = size
         self._events = self._event_rows()
 
@@ -108,8 +108,9 @@ class _Run:
         """Go through the run; yields the cycle now and then."""
         s, c, p = self.s, self.layout.c, self.layout.p
         loop.begin(s, c, self._log)
+        look = steady.look.address if self.steady_state else 0
         while True:
-            loop.run(s, c, p, self._log, self._marks, self._events, _SLICE)
+            loop.run(s, c, p, self._log, self._marks, self._events, look, _SLICE)
             status = int(s[lay.STATUS])
             if status == lay.DONE:
                 self._drain()

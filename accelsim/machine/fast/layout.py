@@ -216,6 +216,24 @@ LOG_CYCLE, LOG_STEP, LOG_BYTES, LOG_COUNT, LOG_IS_WRITE = range(5)
 LOG_FIELDS = 5
 LOG_RECORDS = 1 << 16
 
+# --- what is kept of a state ------------------------------------------------------------------------------------------
+(
+    M_SIZE,
+    M_NOW,
+    M_COUNTER,
+    M_LOOKS,
+    M_PATIENCE,
+    M_LOG,
+    M_LAST_DONE,
+    M_LAST_SEEN,
+    M_SEQUENCE,
+    M_LEFT,
+    M_TOTALS,
+) = range(11)
+"""What is kept of a state: a row of `marks` a level, one for a stream; the last row is scratch. Behind M_TOTALS: the
+counts, then the signature."""
+MARKS = isa.LOOP_LEVELS + 2
+
 # --- c: what the chip fixes ---------------------------------------------------------------------------------------
 (
     C_STAGES,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from accelsim.isa.opcodes import Unit
-from accelsim.machine.fast import books, dma, sequencer, stages, steady, stream
+from accelsim.machine.fast import books, dma, sequencer, stages
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.jit import jit, part, start
+from accelsim.machine.fast.signature import STREAM
+from accelsim.machine.jit import call, jit, part, start
 
 _LAYERS_CAUSES = lay.CAUSES
 _UNITS = 4
@@ -27,7 +28,7 @@ def begin(state: Any, chip: Any, records: Any) -> None:
 
 
 @jit
-def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any, limit: int) -> None:
+def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any, look: int, limit: int) -> None:
     """Go on until the run is over, something is full, or so many cycles have been looked at; STATUS says which.
 
     Parameters
@@ -36,10 +37,12 @@ def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any,
         As `layout` says, in C order.
     records : int64[LOG_RECORDS, LOG_FIELDS]
         The log of transfers.
-    kept : int64[steady.MARKS, C_MARK_SIZE]
+    kept : int64[MARKS, C_MARK_SIZE]
         What `steady` keeps.
     rows : int64[C_EVENTS, EVENT_SIZE]
         Completed operations.
+    look : int
+        Address of `steady.look`.
     limit : int
     """
     # Parts get addresses: an array is seven words, and each call would hand them all on.
@@ -70,10 +73,10 @@ def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any,
             level = s[lay.LOOPED] - 1
             loop = lay.LOOP + lay.LOOP_SIZE * level
             if s[loop + lay.L_APART] and s[loop + lay.L_COUNTER] % s[loop + lay.L_APART] == 0:
-                steady.look(s, c, p, log, marks, level)
+                call(look, s, c, p, log, marks, level)
             s[lay.LOOPED] = 0
         elif s[lay.REQUESTED]:
-            stream.look(s, c, p, log, marks)
+            call(look, s, c, p, log, marks, STREAM)
         s[lay.REQUESTED] = 0
         if s[lay.GROW]:
             s[lay.STATUS] = lay.GROWING

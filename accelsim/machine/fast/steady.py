@@ -26,10 +26,10 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op
-from accelsim.machine.fast import books
+from accelsim.machine.fast import books, stream
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast.signature import STREAM, write_due, write_signature
-from accelsim.machine.jit import part
+from accelsim.machine.jit import Callback, part
 from accelsim.timing.record import BANDWIDTH_BINS
 
 _GUARD = int(Op.GUARD)
@@ -37,57 +37,59 @@ _UNITS = 4
 _FEW = 512
 """So many transfers are added one by one."""
 
-(
-    M_SIZE,
-    M_NOW,
-    M_COUNTER,
-    M_LOOKS,
-    M_PATIENCE,
-    M_LOG,
-    M_LAST_DONE,
-    M_LAST_SEEN,
-    M_SEQUENCE,
-    M_LEFT,
-    M_TOTALS,
-) = range(11)
-"""What is kept of a state: a row of `marks` a level, one for a stream; the last row is scratch. Behind M_TOTALS: the
-counts, then the signature."""
-MARKS = isa.LOOP_LEVELS + 2
 
-
-@part
-def look(s: Any, c: Any, p: Any, log: Any, marks: Any, level: int) -> None:
-    """At the end of a turn: advance if it repeats an earlier one, else keep it if it is time."""
-    loop = lay.LOOP + lay.LOOP_SIZE * level
-    if not s[lay.LOG_OPEN]:
-        forget(s)
-    if s[loop + lay.L_FRESH]:
-        s[loop + lay.L_FRESH] = not _keep_turn(s, c, p, marks, level, 1)
-        return
-    if is_same(s, c, p, marks, level):
-        since = marks[mark_of(c, level) + M_COUNTER]
-        turns = s[loop + lay.L_COUNTER] - since
-        periods = _turns_without_a_change(s, c, p, level, since) // turns
-        if periods > 0:
-            advance(s, c, log, marks, level, periods)
-            s[loop + lay.L_COUNTER] += periods * turns
-        s[loop + lay.L_FRESH] = 1
-        return
+def _look(s: Any, c: Any, p: Any, log: Any, marks: Any, level: int) -> None:
     mark = mark_of(c, level)
-    marks[mark + M_LOOKS] += 1
-    if marks[mark + M_LOOKS] == marks[mark + M_PATIENCE]:
-        s[loop + lay.L_FRESH] = not _keep_turn(s, c, p, marks, level, 2 * marks[mark + M_PATIENCE])
+    if not s[lay.LOG_OPEN]:
+        _forget(s)
+    if not _is_kept(s, marks, mark, level):
+        _keep(s, c, p, marks, level, 1)
+    elif _is_same(s, c, p, marks, level):
+        periods = _periods_left(s, c, p, marks, mark, level)
+        if periods > 0:
+            _advance(s, c, p, log, marks, level, periods)
+        _set_kept(s, level, False)
+    else:
+        marks[mark + lay.M_LOOKS] += 1
+        if marks[mark + lay.M_LOOKS] == marks[mark + lay.M_PATIENCE]:
+            _keep(s, c, p, marks, level, 2 * marks[mark + lay.M_PATIENCE])
+
+
+look = Callback(_look)
+"""At the end of a turn of a loop of a level, or after a request of a stream (STREAM): advance if it repeats an earlier
+one, else keep it if it is time."""
 
 
 @part
-def _keep_turn(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> bool:
-    kept: bool = keep(s, c, p, marks, level, patience)
-    marks[mark_of(c, level) + M_COUNTER] = s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_COUNTER]
-    return kept
+def _is_kept(s: Any, marks: Any, mark: int, level: int) -> bool:
+    if level == STREAM:
+        is_kept: bool = stream.is_kept(s, marks, mark)
+        return is_kept
+    fresh: bool = s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_FRESH] != 0
+    return not fresh
 
 
 @part
-def forget(s: Any) -> None:
+def _set_kept(s: Any, level: int, kept: bool) -> None:
+    if level == STREAM:
+        s[lay.STREAM_KEPT] = kept
+    else:
+        s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_FRESH] = not kept
+
+
+@part
+def _periods_left(s: Any, c: Any, p: Any, marks: Any, mark: int, level: int) -> int:
+    if level == STREAM:
+        left: int = stream.periods_left(s, c, marks, mark)
+        return left
+    since = marks[mark + lay.M_COUNTER]
+    turns = s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_COUNTER] - since
+    periods: int = _turns_without_a_change(s, c, p, level, since) // turns
+    return periods
+
+
+@part
+def _forget(s: Any) -> None:
     """Transfers were lost: what was kept before can't be advanced from."""
     for level in range(isa.LOOP_LEVELS):
         s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_FRESH] = 1
@@ -123,8 +125,8 @@ def _settle(s: Any, c: Any) -> None:
 
 
 @part
-def keep(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> bool:
-    """Keep the present state; whether there is room for it. What M_COUNTER holds is left to the caller."""
+def _keep(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> None:
+    """Keep the present state, if there is room for it."""
     mark = mark_of(c, level)
     _settle(s, c)
     if not _loops_outside(s, level):
@@ -132,31 +134,37 @@ def keep(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> bool:
         s[lay.LOG_OPEN] = 1
     s[lay.LOG_READ] = s[lay.LOG_WRITE] = -1
     size = c[lay.O_TOTALS_SIZE]
-    marks[mark + M_NOW] = s[lay.NOW]
-    marks[mark + M_LOOKS] = 0
-    marks[mark + M_PATIENCE] = patience
-    marks[mark + M_LOG] = s[lay.LOG_SIZE]
-    marks[mark + M_LAST_DONE] = s[lay.LAST_DONE]
-    marks[mark + M_LAST_SEEN] = s[lay.LAST_SEEN]
-    marks[mark + M_SEQUENCE] = s[lay.SEQUENCE]
+    marks[mark + lay.M_NOW] = s[lay.NOW]
+    marks[mark + lay.M_LOOKS] = 0
+    marks[mark + lay.M_PATIENCE] = patience
+    marks[mark + lay.M_LOG] = s[lay.LOG_SIZE]
+    marks[mark + lay.M_LAST_DONE] = s[lay.LAST_DONE]
+    marks[mark + lay.M_LAST_SEEN] = s[lay.LAST_SEEN]
+    marks[mark + lay.M_SEQUENCE] = s[lay.SEQUENCE]
     for place in range(size):
-        marks[mark + M_TOTALS + place] = s[c[lay.O_TOTALS] + place]
-    marks[mark + M_SIZE] = write_signature(s, c, p, level, marks, mark + M_TOTALS + size, mark + c[lay.C_MARK_SIZE])
-    kept: bool = marks[mark + M_SIZE] >= 0
-    return kept
+        marks[mark + lay.M_TOTALS + place] = s[c[lay.O_TOTALS] + place]
+    marks[mark + lay.M_SIZE] = write_signature(
+        s, c, p, level, marks, mark + lay.M_TOTALS + size, mark + c[lay.C_MARK_SIZE]
+    )
+    if level == STREAM:
+        marks[mark + lay.M_COUNTER] = s[lay.ACTIVITY]
+        marks[mark + lay.M_LEFT] = s[lay.LOAD_DMA + lay.D_LEFT]
+    else:
+        marks[mark + lay.M_COUNTER] = s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_COUNTER]
+    _set_kept(s, level, marks[mark + lay.M_SIZE] >= 0)
 
 
 @part
-def is_same(s: Any, c: Any, p: Any, marks: Any, level: int) -> bool:
+def _is_same(s: Any, c: Any, p: Any, marks: Any, level: int) -> bool:
     """Whether the state is the kept one."""
     mark, scratch = mark_of(c, level), (isa.LOOP_LEVELS + 1) * c[lay.C_MARK_SIZE]
-    start = M_TOTALS + c[lay.O_TOTALS_SIZE]
+    start = lay.M_TOTALS + c[lay.O_TOTALS_SIZE]
     end = write_due(s, c, marks, scratch + start) - scratch
     if _first_difference(marks, mark, scratch, start, end) < end:
         return False
     _settle(s, c)
     end = write_signature(s, c, p, level, marks, scratch + start, scratch + c[lay.C_MARK_SIZE]) - scratch
-    same: bool = mark + end == marks[mark + M_SIZE] and _first_difference(marks, mark, scratch, start, end) == end
+    same: bool = mark + end == marks[mark + lay.M_SIZE] and _first_difference(marks, mark, scratch, start, end) == end
     return same
 
 
@@ -187,19 +195,24 @@ def _turns_without_a_change(s: Any, c: Any, p: Any, level: int, since: int) -> i
 
 
 @part
-def advance(s: Any, c: Any, log: Any, marks: Any, level: int, periods: int) -> None:
+def _advance(s: Any, c: Any, p: Any, log: Any, marks: Any, level: int, periods: int) -> None:
     """Add so many periods to the state and the books."""
     mark = mark_of(c, level)
-    period = s[lay.NOW] - marks[mark + M_NOW]
-    _repeat_traffic(s, c, log, marks[mark + M_LOG], level, period, periods)
+    period = s[lay.NOW] - marks[mark + lay.M_NOW]
+    _repeat_traffic(s, c, log, marks[mark + lay.M_LOG], level, period, periods)
     for number in range(c[lay.O_TOTALS_SIZE]):
         at = c[lay.O_TOTALS] + number
-        s[at] += periods * (s[at] - marks[mark + M_TOTALS + number])
-    s[lay.LAST_DONE] += periods * (s[lay.LAST_DONE] - marks[mark + M_LAST_DONE])
-    s[lay.LAST_SEEN] += periods * (s[lay.LAST_SEEN] - marks[mark + M_LAST_SEEN])
-    more = periods * (s[lay.SEQUENCE] - marks[mark + M_SEQUENCE])
+        s[at] += periods * (s[at] - marks[mark + lay.M_TOTALS + number])
+    s[lay.LAST_DONE] += periods * (s[lay.LAST_DONE] - marks[mark + lay.M_LAST_DONE])
+    s[lay.LAST_SEEN] += periods * (s[lay.LAST_SEEN] - marks[mark + lay.M_LAST_SEEN])
+    more = periods * (s[lay.SEQUENCE] - marks[mark + lay.M_SEQUENCE])
     shift(s, c, periods * period, more)
     s[lay.SKIPPED] += periods * period
+    if level == STREAM:
+        stream.move(s, c, p, periods * (marks[mark + lay.M_LEFT] - s[lay.LOAD_DMA + lay.D_LEFT]))
+    else:
+        loop = lay.LOOP + lay.LOOP_SIZE * level + lay.L_COUNTER
+        s[loop] += periods * (s[loop] - marks[mark + lay.M_COUNTER])
 
 
 @part

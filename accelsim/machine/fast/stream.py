@@ -24,49 +24,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelsim.isa.opcodes import Unit
-from accelsim.machine.fast import books, dma, steady
+from accelsim.machine.fast import books, dma
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.fast.signature import STREAM
 from accelsim.machine.jit import part
 
-_LOAD = int(Unit.LOAD)
+
+@part
+def is_kept(s: Any, marks: Any, mark: int) -> bool:
+    """Whether a request of this row is kept, and nobody else has done anything since."""
+    kept: bool = s[lay.STREAM_KEPT] != 0 and marks[mark + lay.M_COUNTER] == s[lay.ACTIVITY]
+    return kept
 
 
 @part
-def look(s: Any, c: Any, p: Any, log: Any, marks: Any) -> None:
-    """After a request with many more to come: advance if it is like one before, else keep it if it is time."""
-    load, mark = lay.LOAD_DMA, steady.mark_of(c, STREAM)
-    if not s[lay.LOG_OPEN]:
-        steady.forget(s)
-    same_row = s[lay.STREAM_KEPT] and marks[mark + steady.M_COUNTER] == s[lay.ACTIVITY]
-    if not same_row:
-        _keep(s, c, p, marks, 1)
-        return
-    if steady.is_same(s, c, p, marks, STREAM):
-        moved = marks[mark + steady.M_LEFT] - s[load + lay.D_LEFT]
-        periods = (s[load + lay.D_LEFT] - c[lay.C_BURST]) // moved
-        if periods > 0:
-            steady.advance(s, c, log, marks, STREAM, periods)
-            _move(s, c, p, periods * moved)
-        s[lay.STREAM_KEPT] = 0
-        return
-    marks[mark + steady.M_LOOKS] += 1
-    if marks[mark + steady.M_LOOKS] == marks[mark + steady.M_PATIENCE]:
-        _keep(s, c, p, marks, 2 * marks[mark + steady.M_PATIENCE])
+def periods_left(s: Any, c: Any, marks: Any, mark: int) -> int:
+    """How many periods can be added: full bursts of the row, but for its last."""
+    left = s[lay.LOAD_DMA + lay.D_LEFT]
+    periods: int = (left - c[lay.C_BURST]) // (marks[mark + lay.M_LEFT] - left)
+    return periods
 
 
 @part
-def _keep(s: Any, c: Any, p: Any, marks: Any, patience: int) -> None:
-    """Keep how it stands after this request."""
-    s[lay.STREAM_KEPT] = steady.keep(s, c, p, marks, STREAM, patience)
-    mark = steady.mark_of(c, STREAM)
-    marks[mark + steady.M_COUNTER] = s[lay.ACTIVITY]
-    marks[mark + steady.M_LEFT] = s[lay.LOAD_DMA + lay.D_LEFT]
-
-
-@part
-def _move(s: Any, c: Any, p: Any, size: int) -> None:
+def move(s: Any, c: Any, p: Any, size: int) -> None:
     """Move the stream's addresses on: of the next request, of those under way, and of the beat that lands."""
     load = lay.LOAD_DMA
     s[load + lay.D_LEFT] -= size
