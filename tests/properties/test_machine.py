@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accelsim.chip import Chip
 from accelsim.chip.load import check_chip
 from accelsim.compiler import compile_graph
-from accelsim.errors import CapacityError, DeadlockError, HazardError
+from accelsim.errors import DeadlockError, HazardError
 from accelsim.isa import Instruction, encode
 from accelsim.isa.opcodes import Place
 from accelsim.isa.program import Program
@@ -23,8 +23,9 @@ from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import lower_bound
 from accelsim.quant.execute import run_quantized
+from tests.support.compiled_programs import compiled
 from tests.support.program_order import ProgramOrder
-from tests.support.random_chips import chip_data, chips
+from tests.support.random_chips import chip_data
 from tests.support.random_models import random_graph
 from tests.support.random_programs import small_programs
 from tests.support.upper_bound import upper_bound
@@ -66,29 +67,6 @@ def test_random_programs(program: Program, seed: int) -> None:
         assert (mine["dispatched"] < mine["started"]).all()
         assert (mine["started"] <= mine["issued"]).all()
         assert (mine["issued"] < mine["done"]).all()
-
-
-@st.composite
-def compiled(draw: st.DrawFn, most_steps: int = 6) -> Program:
-    """A random model on a random chip; weights resident or streamed."""
-    steps = draw(st.integers(1, most_steps))
-    graph = random_graph(
-        draw(st.integers(0, 2**32)),
-        steps=steps,
-        sizes=tuple(draw(st.lists(st.integers(1, 20), min_size=2, max_size=4))),
-        linear=draw(st.one_of(st.none(), st.integers(1, 12))),
-        linear_first=draw(st.one_of(st.none(), st.integers(1, 12))),
-        select=draw(st.one_of(st.none(), st.integers(0, steps - 1))),
-    )
-    # The last always has room for the smallest model.
-    large = chips(weights_bytes=1 << 22)
-    for chip in draw(st.tuples(st.one_of(chips(), chips(weights_bytes=1 << 10), chips(weights_bytes=1 << 12)), large)):
-        for one in (graph, random_graph(0, steps=steps, sizes=(3, 2))):
-            try:
-                return compile_graph(one, chip)
-            except CapacityError:
-                continue
-    raise AssertionError("the smallest model has no room")
 
 
 @settings(FAST, max_examples=60)

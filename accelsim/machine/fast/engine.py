@@ -97,7 +97,9 @@ class _Run:
         self.layout = Layout(program, self.sizes)
         self.s = self.layout.begin()
         self.s[lay.STEADY] = int(steady_state)
-        self.s[lay.KEEP_EVENTS] = int(events is not None)
+        self.s[lay.KEEP_EVENTS] = lay.NO_EVENTS if events is None else lay.ALL_EVENTS
+        if events is not None and any(one.name == "frame" for one in program.instructions):
+            self.s[lay.KEEP_EVENTS] = lay.FRAME_EVENTS
         self._log = np.zeros((lay.LOG_RECORDS if steady_state else 1, lay.LOG_FIELDS), dtype=np.int64)
         size = lay.M_TOTALS + int(self.layout.c[lay.O_TOTALS_SIZE]) + _SIGNATURE_WORDS if steady_state else 1
         self._marks = np.zeros((lay.MARKS, size), dtype=np.int64)

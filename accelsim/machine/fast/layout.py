@@ -68,6 +68,8 @@ SPARE = 8
 USED = 39
 """Banks taken in this cycle, a mask a memory."""
 
+NO_EVENTS, ALL_EVENTS, FRAME_EVENTS = range(3)
+"""Values of KEEP_EVENTS; the last is for those from the frame on, since what is handed on can't be taken back."""
 RUNNING, DONE, DEADLOCK, GROWING, EVENTS_FULL, OUT_OF_RANGE, RAN_OFF, TOO_DEEP, PAUSED = range(9)
 """Values of STATUS."""
 

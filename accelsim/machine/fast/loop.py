@@ -179,7 +179,7 @@ def _close(s: Any, c: Any, events: Any, unit: int) -> None:
             break
         s[lay.CLOSED + unit] += 1
         s[lay.PENDING] -= 1
-        if s[lay.KEEP_EVENTS]:
+        if s[lay.KEEP_EVENTS] == lay.ALL_EVENTS:
             _write(s, events, unit, job)
     if s[lay.PENDING] == 0 and s[lay.SEQ_WAITS] == sequencer.WAITS_FOR_UNITS:
         s[lay.DUE + lay.A_SEQUENCER] = s[lay.NOW]

@@ -302,7 +302,8 @@ def _frame(s: Any, c: Any) -> bool:
     s[lay.SEQ_WAITS] = 0
     s[lay.FRAME_START] = now + 1
     s[lay.CAUSE_SINCE] = now + 1
-    s[lay.EVENT_COUNT] = 0
+    if s[lay.KEEP_EVENTS] == lay.FRAME_EVENTS:
+        s[lay.KEEP_EVENTS] = lay.ALL_EVENTS
     s[lay.BIN_CYCLES] = 0
     for place in range(2 * BANDWIDTH_BINS):
         s[c[lay.O_TRAFFIC] + place] = 0

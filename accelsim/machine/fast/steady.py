@@ -14,7 +14,8 @@ turns added, for
 So k periods are added in one step: k D to every cycle in the state, k times the difference to every count, and the
 transfers of a period k times to the DRAM traffic. At least one turn is left to be gone through, in which an address
 that moves with the loop lies farther than in every turn skipped: if one of those were outside its memory, this one is
-too, and the run is begun again without skipping to find the first.
+too, and the run is begun again without skipping to find the first. An address in a ring lies where it has been before,
+or the ring lies in its memory (`tables._period`).
 
 A kept state is replaced after 1, 2, 4, 8... looks (R. P. Brent, BIT 20, 1980), so a period is found after at most
 about twice the turns of its beginning and its length, with one kept state a level.

@@ -224,7 +224,7 @@ def program_table(program: Program, sizes: Sequence[int]) -> Ints:
     p = np.zeros((len(rows), lay.P_SIZE), dtype=np.int64)
     p[:, : rows.shape[1]] = rows
     layers = len(program.layers)
-    moduli = _register_moduli(program)
+    registers = _registers(program, sizes)
     for index, (instruction, layer) in enumerate(zip(program.instructions, program.layer_indices, strict=True)):
         row = p[index]
         row[lay.P_LAYER] = layer if layer >= 0 else layers
@@ -232,9 +232,9 @@ def program_table(program: Program, sizes: Sequence[int]) -> Ints:
         row[lay.P_MODULUS : lay.P_MODULUS + lay.ADDRESSES] = 1
         row[lay.P_UNIT] = executing_unit(instruction, program.chip)
         if instruction.name == "address":
-            modulus = moduli[instruction.fields["register"]]
+            modulus, beyond = registers[instruction.fields["register"]]
             for level in range(isa.LOOP_LEVELS):
-                row[lay.P_PERIOD + level] = _period(instruction, level, modulus)
+                row[lay.P_PERIOD + level] = _period(instruction, level, modulus, beyond)
         if instruction.name not in OPERANDS:
             continue
         _operands(program, instruction, row)
@@ -299,29 +299,38 @@ def _modulus(chip: Chip, memory: str) -> int:
     return sram.word_bytes * (1 if sram.conflict_free else sram.banks)
 
 
-def _register_moduli(program: Program) -> list[int]:
-    """For each address register the modulus that holds for all memories it is used for."""
-    rules = definition()
-    moduli = [1] * isa.ADDRESS_REGISTERS
+def _registers(program: Program, sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Of each address register, over all its uses: (the modulus that holds, how far beyond its memory 0 reaches).
+
+    Two addresses that are the same by the modulus are so for banks, bursts and the alignment of elements. The other
+    figure is mostly negative: what the register can add before an access is outside.
+    """
+    mac = program.chip.mac
+    found = [(1, -max(sizes))] * isa.ADDRESS_REGISTERS
     for instruction in program.instructions:
-        form = rules.formats[instruction.name]
-        for operand in form.operands:
-            memory = rules.operand_memory(form, operand, instruction.fields)
-            register = instruction.fields[f"{operand.name}.register"]
-            if memory and register:
-                moduli[register] = math.lcm(moduli[register], _modulus(program.chip, memory))
-    return moduli
+        offsets = {one.name: instruction.fields[one.offset.name] for one in instruction.format.operands}
+        for access in accesses(instruction, offsets, mac.rows, mac.weight_block_columns):
+            register = instruction.fields[f"{access.operand}.register"]
+            modulus, beyond = found[register]
+            modulus = math.lcm(modulus, _modulus(program.chip, access.memory))
+            modulus = math.lcm(modulus, element_bytes(instruction, access.operand))
+            found[register] = modulus, max(beyond, access.end - sizes[MEMORY_NAMES.index(access.memory)])
+    return found
 
 
-def _period(instruction: Instruction, level: int, modulus: int) -> int:
+def _period(instruction: Instruction, level: int, modulus: int, beyond: int) -> int:
     """After how many turns of a loop what an `address` defines is the same again modulo `modulus`.
 
     The address is base + ((x + counter * stride) mod wrap), where x does not change with this loop's counter. If
     `modulus` divides `wrap`, or there is no wrap, it moves by counter * stride modulo `modulus`; else it is at least
-    the same byte again when counter * stride is a multiple of `wrap`.
+    the same byte again when counter * stride is a multiple of `wrap`. That is asked for, too, where the ring reaches
+    outside a memory: which of its turns do so is then found out by going through all of them.
     """
-    stride, wrap = instruction.fields[f"stride{level}"], instruction.fields["wrap"]
-    whole = wrap if wrap % modulus else modulus
+    fields = instruction.fields
+    stride, wrap = fields[f"stride{level}"], fields["wrap"]
+    grain = math.gcd(wrap, fields["phase"], *(fields[f"stride{other}"] for other in range(isa.LOOP_LEVELS)))
+    outside = wrap > 0 and fields["base"] + wrap - grain + beyond > 0
+    whole = wrap if wrap % modulus or outside else modulus
     return whole // math.gcd(whole, stride)
 
 
