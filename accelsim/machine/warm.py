@@ -1,4 +1,4 @@
-"""Compiling side by side: the first run ever compiles two engines, and has two cores to do it on."""
+"""Compiling side by side: the first run ever compiles for some seconds, and has two cores to do it on."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ from collections.abc import Iterator
 
 from accelsim.machine.jit import cache_folder
 
-_COMMAND = "from accelsim.machine.warm import compile_values; compile_values()"
+_STEADY, _VALUES = "steady._look-*.nbi", "functional._run-*.nbi"
+_COMPILE = {_STEADY: "compile_steady_state()", _VALUES: "compile_values()"}
 
 
 @contextlib.contextmanager
-def compiled_beside() -> Iterator[None]:
-    """While the block counts cycles, have the kernels that compute values compiled by a process of its own.
+def compiled_beside(*, values: bool) -> Iterator[None]:
+    """While the block compiles the cycle engine's main part and counts, have the rest compiled by another process.
 
-    Only where they are not in the cache and would get there. Should that process fail, they are compiled here when
-    they are called, and whatever is wrong shows then.
+    Only what is not in the cache and would get there. Should that process fail, it is compiled here when it is
+    called, and whatever is wrong shows then.
+
+    Parameters
+    ----------
+    values : bool
+        Whether the kernels that compute values will be wanted.
     """
     folder = cache_folder()
     helper: subprocess.Popen[bytes] | None = None
-    if folder is not None and sys.executable and not any(folder.rglob("functional._run-*.nbi")):
+    wanted = (_STEADY, _VALUES) if values else (_STEADY,)
+    lacking = [] if folder is None else [_COMPILE[name] for name in wanted if not any(folder.rglob(name))]
+    if lacking and sys.executable:
         with contextlib.suppress(OSError):
             helper = subprocess.Popen(
-                [sys.executable, "-c", _COMMAND],
+                [sys.executable, "-c", "; ".join(["from accelsim.machine.warm import *", *lacking])],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -38,6 +46,13 @@ def compiled_beside() -> Iterator[None]:
     finally:
         if helper is not None:
             helper.wait()
+
+
+def compile_steady_state() -> None:
+    """Compile what advances loops and streams, and fill the cache."""
+    from accelsim.machine.fast import steady
+
+    steady.look.address  # noqa: B018
 
 
 def compile_values() -> None:

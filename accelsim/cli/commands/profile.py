@@ -53,10 +53,15 @@ def profile_command(
     from accelsim.cli.profile_report import files_of, print_details, print_layers
     from accelsim.isa.atomic import write_files
     from accelsim.machine.run import time_frame
+    from accelsim.machine.warm import compiled_beside
     from accelsim.profile import build_profile
 
     events: list[Events] = []
-    with trace_file(trace, opened) as write, spinner("simulating", silent=as_json):
+    with (
+        trace_file(trace, opened) as write,
+        spinner("simulating", silent=as_json),
+        compiled_beside(values=False),
+    ):
         take = both(write, events.append if plots else None)
         counters = time_frame(opened, engine=engine, take_events=take)
     report = build_profile(opened, counters, 1)

@@ -111,7 +111,7 @@ def _run(state: State, options: Options) -> None:
     with (
         trace_file(options.trace, program) as write,
         spinner("simulating", silent=options.as_json),
-        compiled_beside(),
+        compiled_beside(values=True),
     ):
         run = run_program(
             program,

@@ -110,6 +110,8 @@ class _Run:
         """Go through the run; yields the cycle now and then."""
         s, c, p = self.s, self.layout.c, self.layout.p
         loop.begin(s, c, self._log)
+        # Compiled first, so that another process has the time to compile what it calls.
+        loop.run(s, c, p, self._log, self._marks, self._events, 0, 0)
         look = steady.look.address if self.steady_state else 0
         while True:
             loop.run(s, c, p, self._log, self._marks, self._events, look, _SLICE)
