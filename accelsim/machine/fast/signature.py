@@ -147,7 +147,7 @@ def _write_jobs(s: Any, c: Any, p: Any, unit: int, out: Any, at: int) -> int:
 def _write_stage(s: Any, c: Any, stage: int, out: Any, at: int) -> int:
     now, here = s[lay.NOW], c[lay.O_STAGE] + stage * lay.STAGE_SIZE
     unit = _MATRIX if stage == 0 else _VECTOR
-    out[at] = s[here + lay.S_JOB] - s[lay.SEEN + unit]
+    out[at] = max(s[here + lay.S_JOB] - s[lay.SEEN + unit], 0)
     out[at + 1] = s[here + lay.S_BUSY]
     out[at + 2] = s[here + lay.S_WAITS]
     out[at + 3] = s[here + lay.S_BEFORE]

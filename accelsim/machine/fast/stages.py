@@ -63,7 +63,8 @@ def ask_stage(s: Any, c: Any, p: Any, stage: int) -> None:
 @part
 def _take_job(s: Any, c: Any, p: Any, at: int, due: int, unit: int, last: bool) -> bool:
     """Begin the next job, if it has arrived. Loads in the vector unit's queue are its last stage's."""
-    number, tail, job = s[at + lay.S_JOB], s[lay.TAIL + unit], 0
+    # A stage that loads have passed by may be far behind: what is seen to be done is nothing for it.
+    number, tail, job = max(s[at + lay.S_JOB], s[lay.SEEN + unit]), s[lay.TAIL + unit], 0
     while number < tail:
         job = books.job_at(s, c, unit, number)
         if last or p[lay.P_SIZE * s[job + lay.J_INDEX] + isa.COL_OPCODE] != _LOAD:
