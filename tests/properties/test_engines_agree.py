@@ -56,6 +56,7 @@ def features(program: Program, told: Told) -> Iterator[str]:
         "beats_ahead": chip.sequencer.beats_ahead,
         "stages": len(chip.vector.pipeline) > 1,
         "loops in loops": any(one.fields["stride1"] for one in program.instructions if one.name == "address"),
+        "long rows": any(one.fields.get("row_bytes", 0) > 8 * chip.dram.burst_bytes for one in program.instructions),
         "a frame": "frame" in names,
         "guards": "guard" in names,
         "stores": "store" in names,

@@ -318,7 +318,7 @@ def _instruction(draw: st.DrawFn, writer: _Writer, level: int) -> Instruction:
 @st.composite
 def _copies(draw: st.DrawFn) -> dict[str, int]:
     pitches = {name: draw(st.integers(0, 40)) for name in ("source_pitch", "destination_pitch")}
-    rows, row_bytes = draw(st.sampled_from([1, 1, 2, 3])), draw(st.sampled_from([1, 2, 4, 9, 16, 31]))
+    rows, row_bytes = draw(st.sampled_from([1, 1, 2, 3])), draw(st.sampled_from([1, 2, 4, 9, 16, 31, 150, 700]))
     return {"memory": draw(st.integers(0, 3)), "rows": rows, "row_bytes": row_bytes, **pitches}
 
 
