@@ -18,7 +18,7 @@ from accelsim.isa import table
 from accelsim.isa.opcodes import Memory, Op
 from accelsim.isa.program import Program
 from accelsim.machine import kernels
-from accelsim.machine.jit import jit, part
+from accelsim.machine.jit import jit, part, start
 from accelsim.machine.memory import DRAM, MemoryImage, check_frames, from_batches, initial_dram, to_batches
 
 _LOOP, _ADDRESS, _GUARD, _HALT = int(Op.LOOP), int(Op.ADDRESS), int(Op.GUARD), int(Op.HALT)
@@ -100,10 +100,12 @@ def _misfit(status: Any, sizes: Any, memory: int, address: int, size: int, unit:
 @part
 def _copy(row: Any, source: Any, at: int, destination: Any, to: int, source_pitch: int, destination_pitch: int) -> None:
     size = row[isa.COL_ROW_BYTES]
+    # Addresses, of which the compiler sees that no index counts from the end: it then copies many bytes at a time.
+    read, write = start(source), start(destination)
     for line in range(row[isa.COL_ROWS]):
         first, second = at + line * source_pitch, to + line * destination_pitch
         for index in range(size):
-            destination[second + index] = source[first + index]
+            write[second + index] = read[first + index]
 
 
 @jit
