@@ -17,6 +17,10 @@ MAX_SRAM_BYTES = 2**26
 MAX_BANKS = 64
 """A beat's bank requests are one 64-bit mask a memory."""
 
+MAX_ENTRIES = 2**14
+"""Entries of a queue: an engine holds them all. No machine is known to us with more than some hundred."""
+
+Entries = Annotated[int, Field(ge=1, le=MAX_ENTRIES)]
 Positive = Annotated[int, Field(ge=1, le=MOST)]
 Natural = Annotated[int, Field(ge=0, le=MOST)]
 Energy = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
@@ -53,13 +57,13 @@ class Sequencer(Section):
 
     dispatch_cycles: Positive = Field(1, description="Cycles from dispatch until a unit can start the instruction.")
     instruction_memory_words: Positive = Field(description="Longest program.")
-    load_queue_depth: Positive = Field(description="Instructions waiting for the load DMA.")
-    matrix_queue_depth: Positive = Field(description="Instructions waiting for the matrix unit.")
-    vector_queue_depth: Positive = Field(description="Instructions waiting for the vector unit.")
-    store_queue_depth: Positive = Field(description="Instructions waiting for the store DMA.")
+    load_queue_depth: Entries = Field(description="Instructions waiting for the load DMA.")
+    matrix_queue_depth: Entries = Field(description="Instructions waiting for the matrix unit.")
+    vector_queue_depth: Entries = Field(description="Instructions waiting for the vector unit.")
+    store_queue_depth: Entries = Field(description="Instructions waiting for the store DMA.")
     semaphores: Annotated[int, Field(ge=2, le=128)] = Field(description="Semaphores, number 0 (none) included.")
     semaphore_cycles: Positive = Field(1, description="Cycles from an instruction's completion until a waiter sees it.")
-    beats_ahead: Natural = Field(
+    beats_ahead: Annotated[int, Field(ge=0, le=MAX_ENTRIES)] = Field(
         0, description="Beats a unit's own sequencer writes ahead of their issue, one a cycle; 0 for a unit without."
     )
     beat_cycles: Natural = Field(0, description="From a beat's being written by such a sequencer until it can issue.")
@@ -131,7 +135,9 @@ class Vector(Section):
         True, description="Whether the adder takes sums from the accumulators, beside int16 values."
     )
     whole_row_tiles: bool = Field(False, description="Whether vectors are handed over in whole row tiles of the array.")
-    wake_cycles: Natural = Field(0, description="Further cycles until a semaphore counts for the vector unit's waits.")
+    wake_cycles: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="Further cycles until a semaphore counts for the vector unit's waits."
+    )
 
     @property
     def pipeline(self) -> tuple[VectorStage, ...]:
@@ -216,7 +222,7 @@ class Dram(Section):
     )
     write_latency_cycles: Natural = Field(description="From the last byte on the bus until a write is complete.")
     burst_bytes: Positive = Field(description="Largest transfer of one request; requests end at its multiples.")
-    outstanding_bursts: Positive = Field(description="Requests of one DMA under way at once.")
+    outstanding_bursts: Entries = Field(description="Requests of one DMA under way at once.")
 
     @property
     def rate(self) -> Fraction:
