@@ -6,11 +6,15 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from accelsim.machine.jit import cache_folder
 
-_STEADY, _VALUES = "steady._look-*.nbi", "functional._run-*.nbi"
-_COMPILE = {_STEADY: "compile_steady_state()", _VALUES: "compile_values()"}
+if TYPE_CHECKING:
+    from accelsim.isa.program import Program
+
+_STEADY, _VALUES, _BOUND = "steady._look-*.nbi", "functional._run-*.nbi", "follow._operations-*.nbi"
+_COMPILE = {_STEADY: "compile_steady_state()", _VALUES: "compile_values()", _BOUND: "compile_bound()"}
 
 
 @contextlib.contextmanager
@@ -27,7 +31,7 @@ def compiled_beside(*, values: bool) -> Iterator[None]:
     """
     folder = cache_folder()
     helper: subprocess.Popen[bytes] | None = None
-    wanted = (_STEADY, _VALUES) if values else (_STEADY,)
+    wanted = (_STEADY, _VALUES, _BOUND) if values else (_STEADY, _BOUND)
     lacking = [] if folder is None else [_COMPILE[name] for name in wanted if not any(folder.rglob(name))]
     if lacking and sys.executable:
         with contextlib.suppress(OSError):
@@ -59,14 +63,26 @@ def compile_values() -> None:
     """Run a program that does nothing on the functional engine, which compiles it and fills the cache."""
     import numpy as np
 
+    from accelsim.machine.functional import run_functional
+
+    run_functional(_nothing(), np.zeros((1, 1), dtype=np.int8))
+
+
+def compile_bound() -> None:
+    """Follow a program that does nothing, which compiles what the lower bound needs and fills the cache."""
+    from accelsim.machine.dataflow import follow_program
+
+    follow_program(_nothing())
+
+
+def _nothing() -> Program:
     from accelsim.chip import load_chip
     from accelsim.isa import encode, make
     from accelsim.isa.opcodes import ISA_VERSION
     from accelsim.isa.program import HostTensor, Program
-    from accelsim.machine.functional import run_functional
 
     byte = HostTensor("byte", "int8", (1,), (1.0,), 0, 0)
-    nothing = Program(
+    return Program(
         name="nothing",
         isa_version=ISA_VERSION,
         chip=load_chip("tx5368"),
@@ -79,4 +95,3 @@ def compile_values() -> None:
         image=b"",
         image_address=0,
     )
-    run_functional(nothing, np.zeros((1, 1), dtype=np.int8))

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from accelsim.chip import Chip
-from accelsim.isa import Access, accesses
-from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
-from accelsim.isa.stages import place_operations
-from accelsim.machine.memory import DRAM, MemoryImage
-from accelsim.timing.record import MEMORY_NAMES
-from accelsim.timing.rules import bus_cycle, padded_columns, tile_groups
-from accelsim.timing.stream import Operation, executing_unit, program_bytes, walk
-
-_MEMORIES = {name: number for number, name in enumerate(MEMORY_NAMES)}
+from accelsim.machine.dataflow import follow_program
+from accelsim.timing.rules import bus_cycle
+from accelsim.timing.stream import program_bytes
 
 
 @dataclass(frozen=True)
 class Bound:
     """Three lower bounds, of which the largest holds.
 
+    The first two hold for every schedule: whatever the order, these products are to be computed, and these bytes to be
+    brought to the chip and away from it. The third is this program's: the same model in other instructions has another.
+
     Parameters
     ----------
     mac_cycles : int
         Multiply-accumulates over the array's peak.
     dram_cycles : int
-        DRAM bytes the program touches, and its words where they lie there, each counted once, over the bus's
-        bandwidth. Weights that are streamed again for each step move more than that: a chip with a larger memory would
-        not move them.
+        DRAM bytes that have to move over the bus's bandwidth, each counted once: those read that the program has not
+        written itself (weights, parameters, inputs), those of the output, and the program's words where they lie
+        there. Weights that are streamed again for each step move more than that, and so do results that wait in DRAM
+        for a later layer: a chip with larger memories would not move them. Bytes that pad one part of the image to the
+        next count where a load takes them along.
     path_cycles : int
-        The longest chain of dependent results, as if there were a unit for every instruction.
+        The longest chain of dependent results of the program's instructions, as if there were a unit for each.
     """
 
     mac_cycles: int
@@ -54,140 +49,24 @@ class Bound:
 
 
 def lower_bound(program: Program) -> Bound:
-    """The bounds of one frame.
+    """The bounds of one frame, or batch.
 
-    Every run without hazards obeys ``max(MACs / peak, bytes / bandwidth, path) <= cycles``. The path follows each byte
-    from its writer to its readers through all memories, with these least delays:
-
-    * a result can be read in the cycle after it is written, and is written a unit's latency after its beat;
-    * a product issues a beat for each of its tiles, a vector instruction one for its lanes' worth, one a cycle;
-    * a transfer takes the DRAM's latency and its own bytes over the bandwidth; one through the vector unit, a beat for
-      as many bytes as there are lanes.
+    Every run without hazards obeys ``max(MACs / peak, bytes / bandwidth, path) <= cycles``: the array, the bus and a
+    chain of results can each not be faster. What a chain takes at least is in `machine.dataflow.follow`.
 
     Where a program has a set-up part, the bounds are those of the frame after it.
 
     Parameters
     ----------
     program : Program
+
+    Raises
+    ------
+    InputError
+        As the engines raise it: an access outside a memory, a program that runs on past its end.
     """
-    flow = _Dataflow(program)
-    macs, words = 0, program_bytes(program)
-    for operation in walk(program.instructions, program.name):
-        if operation is not None:
-            if operation.name == "frame":
-                flow, macs, words = _Dataflow(program), 0, 0
-            flow.follow(operation)
-            if operation.name == "matmul":
-                vectors = operation.fields["extra_vectors"] + 1
-                macs += operation.fields["rows"] * operation.fields["columns"] * vectors
-    chip = program.chip
+    flow, chip = follow_program(program), program.chip
+    words = 0 if flow.has_setup else program_bytes(program)
     peak = chip.mac.rows * chip.mac.columns * chip.mac.batch_columns
-    touched = (int(np.count_nonzero(flow.touched)) + words) * chip.dram.rate.denominator
-    return Bound(-(-macs // peak), bus_cycle(touched, chip.dram.rate.numerator), flow.last + 1)
-
-
-class _Dataflow:
-    """For every byte the earliest cycle in which it can have been written; -1 for what was there before."""
-
-    def __init__(self, program: Program) -> None:
-        self.chip: Chip = program.chip
-        sizes = MemoryImage(program).sizes
-        self.written = [np.full(size, -1, dtype=np.int64) for size in sizes]
-        self.touched = np.zeros(sizes[DRAM], dtype=np.bool_)
-        self.last = 0
-
-    def follow(self, operation: Operation) -> None:
-        """Move results on through an operation."""
-        if operation.name not in ("load", "store", "matmul", "vector"):
-            return
-        mac = self.chip.mac
-        parts = accesses(operation.instruction, operation.addresses, mac.rows, mac.weight_block_columns)
-        reads = [part for part in parts if not part.is_write]
-        writes = [part for part in parts if part.is_write]
-        if operation.name == "matmul":
-            self._matmul(operation, reads, writes[0])
-        elif operation.name == "vector":
-            self._vector(operation, reads, writes)
-        elif executing_unit(operation, self.chip) == Unit.VECTOR:
-            self._streamed(writes[0])
-        else:
-            self._transfer(operation, reads[0], writes[0])
-
-    def _range(self, access: Access, start: int, size: int) -> NDArray[np.int64]:
-        first = access.address + start
-        return self.written[_MEMORIES[access.memory]][first : first + size]
-
-    def _put(self, access: Access, start: int, size: int, cycle: int) -> None:
-        self._range(access, start, size)[:] = cycle
-        self.last = max(self.last, cycle)
-
-    def _matmul(self, operation: Operation, reads: list[Access], write: Access) -> None:
-        fields, mac = operation.fields, self.chip.mac
-        columns, vectors = fields["columns"], fields["extra_vectors"] + 1
-        stored = padded_columns(columns, mac.weight_block_columns)
-        turns = -(-columns // mac.columns) * -(-vectors // mac.batch_columns)
-        groups = tile_groups(-(-fields["rows"] // mac.rows), mac.accumulate_interval_cycles)
-        # Beats from a tile's last back to that of the tile before it; a group's first has all but one turn in between.
-        apart = [1 if tile else (turns - 1) * tiles + 1 for tiles in groups for tile in range(tiles)]
-        issued, written = -1, -mac.drain_cycles
-        for first, beats in zip(range(0, fields["rows"], mac.rows), apart, strict=True):
-            size = min(mac.rows, fields["rows"] - first)
-            ready = -1
-            for access in reads:
-                if access.operand == "input":
-                    part = self._range(access, 0, columns * vectors)
-                elif access.operand == "weights":
-                    part = self._range(access, first * stored, mac.rows * columns)
-                elif access.operand == "bias":
-                    part = self._range(access, 4 * first, 4 * size)
-                else:
-                    part = self._range(access, 4 * first * vectors, 4 * size * vectors)
-                ready = max(ready, int(part.max()))
-            # The tile's last beat comes after everything it sums, and a beat a cycle after the tile before.
-            issued = max(issued + beats, ready + 1)
-            written = max(issued + mac.latency_cycles, written + mac.drain_cycles)
-            self._put(write, 4 * first * vectors, 4 * size * vectors, written)
-
-    def _vector(self, operation: Operation, reads: list[Access], writes: list[Access]) -> None:
-        length, lanes, pipeline = operation.fields["length"], self.chip.vector.lanes, self.chip.vector.pipeline
-        places = place_operations(operation.fields, pipeline) or {}
-        # From a beat in each stage until its result is written.
-        left = [sum(stage.latency_cycles for stage in pipeline[number:]) for number in range(len(pipeline))]
-        written = -1
-        for first in range(0, length, lanes):
-            size = min(lanes, length - first)
-            written += 1
-            for access in reads:
-                if access.operand == "parameters" and access.address == operation.addresses["parameters"]:
-                    # The parameter block, all of it read by the first beat.
-                    part = self._range(access, 0, access.row_bytes)
-                else:
-                    each = access.row_bytes // length
-                    part = self._range(access, each * first, each * size)
-                written = max(written, int(part.max()) + 1 + left[places.get(access.operand, 0)])
-            for write in writes:
-                width = write.row_bytes // length
-                self._put(write, width * first, width * size, written)
-
-    def _streamed(self, write: Access) -> None:
-        """A load through the vector unit's last stage; its data is there."""
-        vector = self.chip.vector
-        issued = -1
-        for row in range(write.count):
-            for first in range(0, write.row_bytes, vector.lanes):
-                issued += 1
-                size, written = min(vector.lanes, write.row_bytes - first), issued + vector.pipeline[-1].latency_cycles
-                self._put(write, row * write.pitch + first, size, written)
-
-    def _transfer(self, operation: Operation, read: Access, write: Access) -> None:
-        dram, rate = self.chip.dram, self.chip.dram.rate
-        is_load = operation.name == "load"
-        ready, latency = -1, dram.read_latency_cycles if is_load else dram.write_latency_cycles
-        outside = read if is_load else write
-        for row in range(read.count):
-            ready = max(ready, int(self._range(read, row * read.pitch, read.row_bytes).max()))
-            moved = bus_cycle((row + 1) * read.row_bytes * rate.denominator, rate.numerator)
-            first = outside.address + row * outside.pitch
-            self.touched[first : first + outside.row_bytes] = True
-            cycle = ready + 1 + moved + latency + self.chip.dma.latency_cycles
-            self._put(write, row * write.pitch, write.row_bytes, cycle)
+    moved = (flow.read_bytes + flow.output_bytes + words) * chip.dram.rate.denominator
+    return Bound(-(-flow.macs // peak), bus_cycle(moved, chip.dram.rate.numerator), flow.last_cycle + 1)

@@ -186,7 +186,7 @@ class Profile:
 
     @property
     def ratio(self) -> float:
-        """Cycles over the lower bound; 1 is the best possible."""
+        """Cycles over the lower bound; 1 is the best possible for these instructions."""
         return self.cycles / self.bound.cycles
 
     @property

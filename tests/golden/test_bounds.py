@@ -64,7 +64,7 @@ def test_mac_cycles(code: str, changes: dict[str, Any], cycles: int) -> None:
     assert bound(code, **changes).mac_cycles == cycles
 
 
-# The bus moves 4 bytes a cycle.
+# The bus moves 4 bytes a cycle. Bytes from 256 on are the output.
 DRAM: list[tuple[str, dict[str, Any], int]] = [
     (load(4), {}, 1),
     (load(5), {}, 2),
@@ -78,6 +78,16 @@ DRAM: list[tuple[str, dict[str, Any], int]] = [
     (load(8, rows=4, pitch=2), {}, 4),  # rows overlap: bytes 0 to 14 of DRAM are 14 bytes
     (store(16) + store(16), {}, 4),  # the same place twice
     (store(8) + load(8, source=256, to=64), {}, 2),  # written, then read again
+    (load(8, source=256) + store(8), {}, 4),  # what was there comes in, what is written goes out
+    (store(64, to=128), {}, 0),  # not the output: a larger memory would keep it
+    (store(64, to=128) + load(64, source=128), {}, 0),  # ... nor does it have to come back
+    (store(8, to=128) + load(16, source=124), {}, 2),  # but for the 8 bytes that were there before
+    (load(16, source=128) + store(16, to=128) + load(16, source=128), {}, 4),  # read before it was written
+    (store(32, to=240), {}, 4),  # 16 of them are the output
+    ("loop count=5 {\n" + store(16, to=128) + load(16, source=128) + store(16) + "}", {}, 4),
+    ("loop count=2 {\n" + load(16, source=128) + store(16, to=128) + "}", {}, 4),  # the first turn's come from before
+    (store(16, to=128) + "frame\n" + load(32, source=128), {}, 4),  # written in the set-up: still its own
+    (load(16) + store(16) + "frame\n" + load(16) + store(16), {}, 8),  # each frame brings and sends its own
     (load(6), {"dram__bytes_per_cycle": 2.5}, 3),  # 2.4
     (load(5), {"dram__bytes_per_cycle": 2.5}, 2),
     (load(5), {"dram__bytes_per_cycle": 0.5}, 10),
@@ -106,6 +116,8 @@ PATHS: list[tuple[str, dict[str, Any], int]] = [
     (load(4), {}, 9),  # bus 1 cycle, data 5 and 2 cycles later: written in 8
     (load(16), {}, 12),  # bus 4 cycles: written in 11; that the DMA takes two beats for 16 bytes does not count
     (load(6, rows=2, pitch=8), {}, 11),  # 12 bytes on the bus, 3 cycles: the second row is written in 10
+    (load(40), {}, 18),  # bursts of 16, 16 and 8, one behind the other: 10 cycles
+    (load(5, rows=2, pitch=5), {}, 11),  # 1.25 + 1.25 cycles on the bus: written in 10
     (store(4), {}, 7),  # bus 1 cycle, 3 and 2: written in 6
     (store(7), {}, 8),  # bus 2 cycles
 ]
@@ -144,8 +156,20 @@ CHAINS: list[tuple[str, dict[str, Any], int]] = [
     (load(8, to=8, into="parameters") + matmul(4, 2, "start=bias"), {}, 14),
     # the rest of a load's rows is not waited for: row 0 is written in 8, row 1 in 9
     (load(4, rows=2, pitch=4) + matmul(2, 4) + matmul(2, 4, source=4, sums=8), {}, 14),
-    # a row's bytes come together: the bus takes 4 cycles, so 11, and the product's beat is in 12
+    # a burst's bytes come together: the bus takes 4 cycles, so 11, and the product's beat is in 12
     (load(16) + matmul(2, 2), {}, 16),
+    # ... and what comes behind it does not count: the second burst, of 32 bytes from 0 or from 8, is written in 15, 13
+    (load(32) + matmul(2, 2), {}, 16),
+    (load(32) + matmul(2, 2, source=16), {}, 20),
+    (load(24, source=8) + matmul(2, 2), {}, 14),  # 8 bytes up to the burst's end: 2 cycles
+    (load(24, source=8) + matmul(2, 2, source=8), {}, 18),  # then 16
+    # a store's bursts each wait for their own: beats 0 to 15 make 32 bytes, the first 16 by 11, the others by 19; the
+    # first is in DRAM in 12 + 4 + 5, the second in 20 + 4 + 5, and the load takes its own time from there
+    (vector(32, source=64, to=0) + store(32, source=0), {}, 30),
+    (vector(32, source=64, to=0) + store(32, source=0) + load(16, source=256, to=96), {}, 34),
+    (vector(32, source=64, to=0) + store(32, source=0) + load(16, source=272, to=96), {}, 42),
+    # late first bytes hold up those behind them: 16 bytes written in 11 and then 16 that are there from the beginning
+    (vector(16, source=64, to=0) + store(32, source=0), {}, 26),
     # two loads have a bus of their own each, as all instructions have a unit: 8 both; a product's last beat is in 9
     (load(4) + load(4, source=4, to=4) + matmul(2, 4), {}, 13),
     # vector operands: all are waited for
@@ -189,6 +213,25 @@ def test_a_chain_that_keeps_to_its_path() -> None:
     )
     assert bound(code) == Bound(mac_cycles=1, dram_cycles=2, path_cycles=25)
     assert trace(code).cycles == 26
+
+
+def test_rows_that_leave_as_they_come() -> None:
+    """A store needs the bus for its last row alone once that is made: the rows before have passed by then."""
+    made = "".join(
+        f"vector source=[{16 * row}] destination=[{16 * (row + 1)}] parameters=[0] source_type=int8 "
+        "destination_type=int8 length=16 signal=s1\n"
+        for row in range(8)
+    )
+    taken = "store memory=activations source=[16] destination=[256] row_bytes=16 rows=8 "
+    taken += "source_pitch=16 destination_pitch=16 wait=s1*\n"
+    # Row 0 is written by 11, each row of the path 5 cycles later, the last by 46. The bus takes 8 cycles a row: 12 to
+    # 76 without a pause, 3 and 2. If all rows had to wait for the last one, it would be 46 + 1 + 64 + 5.
+    code = made + taken
+    changes = {"dram__bytes_per_cycle": 2, "dram__outstanding_bursts": 4, "sequencer__vector_queue_depth": 8}
+    assert bound(code, **changes).path_cycles == 82
+    # In the run a row takes the vector unit 8 cycles as well, and the bus does not stop either: row 0 is written in 12,
+    # read from 13 on, 3 cycles of which the vector unit has the banks, and asks for the bus in 19; 19 + 64 + 3.
+    assert trace(code, **changes).cycles == 87
 
 
 def test_an_array_that_never_stops() -> None:
