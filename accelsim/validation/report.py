@@ -87,8 +87,9 @@ def markdown(tables: Sequence[ComparedTable], *, command: str, picture: str) -> 
         "",
         "Every machine is a chip file in `configs/`, whose `[provenance]` says of each figure whether it is",
         "published, calibrated or assumed; every program comes out of the compiler. *Bound by* is the largest term",
-        "of the simulated run's lower bound (multiply-accumulates over the array's peak, DRAM bytes over the",
-        "bandwidth, the longest chain of dependent results); the ratio is of simulated cycles to it.",
+        "of the simulated run's lower bound: multiply-accumulates over the array's peak, DRAM bytes that have to",
+        "move, each once, over the bandwidth, and the longest chain of dependent results. The first two hold for any",
+        "schedule, the chain is that of the program's own instructions. The ratio is of simulated cycles to the bound.",
         "",
         f"![simulated against published figures]({picture})",
     ]

@@ -53,7 +53,7 @@ class Simulated:
 
     @property
     def ratio(self) -> float:
-        """Cycles over the lower bound; 1 is the best possible."""
+        """Cycles over the lower bound; 1 is the best possible for these instructions."""
         return self.cycles / self.bound.cycles
 
     @property
