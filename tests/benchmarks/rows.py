@@ -151,7 +151,7 @@ def lstm_compile(folder: Path, times: int) -> Figures:
     Target("peak_mb", 400),
 )
 def lstm_run(folder: Path, times: int) -> Figures:
-    """Both engines, one after the other."""
+    """The compiled engine, then the functional one."""
     program = _compiled("compile_shape", folder, "tx5368", *LSTM_1024)
     return task_figures(repeated(lambda: task_process("values_and_cycles", program), times, warm_up=False), "cycles")
 
@@ -198,15 +198,43 @@ def engines(folder: Path, times: int) -> Figures:
 
 
 @row(
-    f"the keyword model, T = {STEPS_OF_MANY_EVENTS:,}, with a record of every operation",
+    "LSTM 1024 -> 1024, T = 25, on the default chip, hoisted beside stepwise (both compiled and counted)",
+    Target("fewer", 1.8, at_least=True),
+)
+def hoisted(folder: Path, times: int) -> Figures:
+    """All weights stream."""
+    return _schedules("tx5368", *LSTM_1024, 0)
+
+
+@row(
+    "LSTM 1952 -> 384, T = 195, the same, on a chip whose SRAM holds the recurrent weights",
+    Target("fewer", 4, at_least=True),
+)
+def hoisted_resident(folder: Path, times: int) -> Figures:
+    """The input weights stream, through two slots of 32 rows."""
+    return _schedules("tx5368", "lstm", 1952, 384, 195, 4 * 384 * 384 + 2 * 32 * 1952)
+
+
+def _schedules(*arguments: object) -> Figures:
+    return task_figures([task_process("schedules", *arguments)], "cycles", "stepwise_cycles", "fewer")
+
+
+@row(
+    f"the keyword model, T = {STEPS_OF_MANY_EVENTS:,}, every operation written to a compressed trace",
     Target("wall_s", 60),
     Target("peak_mb", 500),
+    Target("file_mb", 500),
     Target("events", 10e6, at_least=True),
 )
-def long_events(folder: Path, times: int) -> Figures:
-    """The engine and its records, not a file of them."""
+def long_trace(folder: Path, times: int) -> Figures:
+    """As `--trace` writes it."""
     program = _compiled("compile_for_steps", folder, _quantized_keyword_model(folder), STEPS_OF_MANY_EVENTS)
-    return task_figures(repeated(lambda: task_process("events", program), min(times, 2), warm_up=False), "events")
+    runs = []
+    for number in range(min(times, 2)):
+        place = folder / str(number)
+        place.mkdir()
+        runs.append(task_process("trace", place, program))
+    return task_figures(runs, "events", "file_mb")
 
 
 def _quantized_keyword_model(folder: Path) -> Path:

@@ -21,10 +21,12 @@ from accelsim.compiler import compile_graph
 from accelsim.isa.files import read_program, write_program
 from accelsim.isa.program import Program
 from accelsim.machine.fast import time_program
-from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
+from accelsim.machine.run import run_program
 from accelsim.quant.model import QConcat, QGraph, QLayer, QSelectStep, QTensor
 from accelsim.quant.onnx_reader import read_quantized_onnx
+from accelsim.schedules import compile_scheduled
+from accelsim.trace.perfetto import PerfettoWriter
 from accelsim.validation.networks import Shape, build_network
 from tests.benchmarks.rows import KEYWORD_MODEL
 
@@ -94,11 +96,10 @@ def timing(program: str) -> dict[str, Any]:
 
 @task
 def values_and_cycles(program: str) -> dict[str, Any]:
-    """One frame's cycles on the compiled engine and its values on the functional one, once the kernels are loaded."""
+    """One frame's values and cycles as `accelsim run` has them, once the kernels are loaded."""
 
     def run(which: Program) -> int:
-        run_functional(which, _zeros(which))
-        return time_program(which).counters.cycles
+        return run_program(which, _zeros(which)).counters.cycles
 
     loaded = read_program(Path(program))
     run(_keyword_program())
@@ -107,17 +108,30 @@ def values_and_cycles(program: str) -> dict[str, Any]:
 
 
 @task
-def events(program: str) -> dict[str, Any]:
-    """One frame's cycles with a record of every operation, which are counted and let go."""
-    loaded = read_program(Path(program))
+def trace(folder: str, program: str) -> dict[str, Any]:
+    """One frame's cycles with every operation written to a compressed trace file."""
+    loaded, file = read_program(Path(program)), Path(folder) / "trace.json.gz"
+    start = time.perf_counter()
+    with PerfettoWriter(file, loaded, compressed=True) as writer:
+        time_program(loaded, events=writer)
+    return {"seconds": time.perf_counter() - start, "events": writer.count, "file_mb": file.stat().st_size / 1e6}
 
-    def count() -> int:
-        counts: list[int] = []
-        time_program(loaded, events=lambda some: counts.append(len(some)))
-        return sum(counts)
 
-    seconds, counted = _timed(count)
-    return {"seconds": seconds, "events": counted}
+@task
+def schedules(chip: str, cell: str, inputs: str, hidden: str, steps: str, weights_bytes: str) -> dict[str, Any]:
+    """Cycles of a layer stepwise and hoisted, on a chip with so many bytes for weights (0: as many as it has)."""
+    target = load_chip(chip)
+    if int(weights_bytes):
+        weights = target.sram.weights.model_copy(update={"capacity_bytes": int(weights_bytes)})
+        target = target.model_copy(update={"sram": target.sram.model_copy(update={"weights": weights})})
+    graph = build_network(Shape(cell, int(inputs), int(hidden), int(steps)))
+    start = time.perf_counter()
+    stepwise, hoisted = (
+        time_program(compile_scheduled(graph, target, schedule=name).program).counters.cycles
+        for name in ("stepwise", "hoisted")
+    )
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "cycles": hoisted, "stepwise_cycles": stepwise, "fewer": stepwise / hoisted}
 
 
 def _keyword_program() -> Program:
