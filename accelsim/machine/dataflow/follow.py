@@ -82,7 +82,7 @@ def follow_program(program: Program) -> Flow:
         As the engines raise it: an access outside a memory, a program that runs on past its end.
     """
     sizes = memory_sizes(program)
-    c, p = chip_table(program), program_table(program, sizes)
+    c, p = chip_table(program), program_table(program, sizes, periods=False)
     m = _reach(program, c, p, sizes)
     w = np.full(_place(m), -1, dtype=np.int64)
     granule, first, end = (int(m[at.MEMORY_SIZE * at.TOUCHED + field]) for field in (at.GRANULE, at.FIRST, at.END))

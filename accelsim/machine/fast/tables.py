@@ -218,20 +218,23 @@ def chip_table(program: Program) -> Ints:
     return c
 
 
-def program_table(program: Program, sizes: Sequence[int]) -> Ints:
-    """The instructions as integers: the columns of `isa.table`, and behind them `layout.P_*`."""
+def program_table(program: Program, sizes: Sequence[int], *, periods: bool = True) -> Ints:
+    """The instructions as integers: the columns of `isa.table`, and behind them `layout.P_*`.
+
+    Without `periods` those of address registers are left out: who goes through every turn needs none.
+    """
     rows = table(program.instructions)
     p = np.zeros((len(rows), lay.P_SIZE), dtype=np.int64)
     p[:, : rows.shape[1]] = rows
     layers = len(program.layers)
-    registers = _registers(program, sizes)
+    registers = _registers(program, sizes) if periods else []
     for index, (instruction, layer) in enumerate(zip(program.instructions, program.layer_indices, strict=True)):
         row = p[index]
         row[lay.P_LAYER] = layer if layer >= 0 else layers
         row[lay.P_REGISTER : lay.P_REGISTER + lay.ADDRESSES] = -1
         row[lay.P_MODULUS : lay.P_MODULUS + lay.ADDRESSES] = 1
         row[lay.P_UNIT] = executing_unit(instruction, program.chip)
-        if instruction.name == "address":
+        if periods and instruction.name == "address":
             modulus, beyond = registers[instruction.fields["register"]]
             for level in range(isa.LOOP_LEVELS):
                 row[lay.P_PERIOD + level] = _period(instruction, level, modulus, beyond)
