@@ -73,27 +73,3 @@ def trace_file(path: Path | None, program: Program) -> Iterator[Callable[[Events
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def both(
-    first: Callable[[Events], None] | None, second: Callable[[Events], None] | None
-) -> Callable[[Events], None] | None:
-    """What hands events to both; None where there is neither."""
-    takers = [one for one in (first, second) if one is not None]
-    if not takers:
-        return None
-
-    def take(events: Events) -> None:
-        for one in takers:
-            one(events)
-
-    return take
-
-
-def joined(chunks: list[Events]) -> Events:
-    """Chunks of events as one row of them."""
-    import numpy as np
-
-    from accelsim.timing.record import EVENT
-
-    return np.concatenate([np.zeros(0, dtype=EVENT), *chunks])

@@ -13,10 +13,10 @@ from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
-from accelsim.cli.trace_file import both, check_trace_file, joined, trace_file, trace_option
+from accelsim.cli.trace_file import check_trace_file, trace_file, trace_option
 
 if TYPE_CHECKING:
-    from accelsim.machine.run import Engine, Events
+    from accelsim.machine.run import Engine
 
 
 @click.command("profile", short_help="Report a program's time and storage, layer by layer.")
@@ -56,16 +56,14 @@ def profile_command(
     from accelsim.machine.warm import compiled_beside
     from accelsim.profile import build_profile
 
-    events: list[Events] = []
     with (
         trace_file(trace, opened) as write,
         spinner("simulating", silent=as_json),
         compiled_beside(values=False),
     ):
-        take = both(write, events.append if plots else None)
-        counters = time_frame(opened, engine=engine, take_events=take)
+        counters = time_frame(opened, engine=engine, take_events=write)
     report = build_profile(opened, counters, 1)
-    contents = files_of(report, opened, joined(events) if plots else None)
+    contents = files_of(report, opened, plots=plots)
     with output_folder(outpath) as folder:
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)

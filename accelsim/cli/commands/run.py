@@ -14,7 +14,7 @@ from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
-from accelsim.cli.trace_file import both, check_trace_file, joined, trace_file, trace_option
+from accelsim.cli.trace_file import check_trace_file, trace_file, trace_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from accelsim.cli.recognition import Recognition
     from accelsim.isa.program import HostTensor, Program
-    from accelsim.machine.run import Engine, Events
+    from accelsim.machine.run import Engine
     from accelsim.quant.model import QTensor
 
 FRAMES_SHOWN = 12
@@ -107,7 +107,6 @@ def _run(state: State, options: Options) -> None:
 
     check_tensors(program)
     frames = _device_frames(program, options)
-    events: list[Events] = []
     with (
         trace_file(options.trace, program) as write,
         spinner("simulating", silent=options.as_json),
@@ -117,14 +116,14 @@ def _run(state: State, options: Options) -> None:
             program,
             frames,
             engine=options.engine,
-            take_events=both(write, events.append if options.plots else None),
+            take_events=write,
             check_hazards=options.check == "hazards",
         )
     values = dequantize(host_tensor(program.outputs[0]), run.outputs)
     profile = build_profile(program, run.counters, len(frames))
     recognised = _recognition(options.data, values)
     contents = {"output.npy": npy_bytes(run.outputs), "output_float.npy": npy_bytes(values)}
-    contents |= files_of(profile, program, joined(events) if options.plots else None)
+    contents |= files_of(profile, program, plots=options.plots)
     with output_folder(options.outpath) as folder:
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)
