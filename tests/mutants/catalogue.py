@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 _COMPILED = (
     "tests/golden/test_engine_counterexamples.py",
+    "tests/golden/test_engine_contention.py",
     "tests/golden/test_engine_repeats.py",
     "tests/unit/machine/test_machine_fast.py",
     "tests/properties/test_engines_agree.py",

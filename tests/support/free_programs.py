@@ -38,6 +38,7 @@ _MOST_EXECUTED = 900
 """Instructions executed; the reference engine takes about as many milliseconds."""
 _WIDEST_STRIDE = 512
 
+_KINDS = ["load", "store", "matmul", "matmul", "vector", "vector", "sync", "sync"]
 _STAGES = [
     ["add activation multiply add"],
     ["", "add activation multiply", "add", ""],
@@ -132,6 +133,7 @@ class _Writer:
 
     draw: st.DrawFn
     chip: Chip
+    kinds: list[str]
     registers: list[_Register] = field(default_factory=list)
     guards: int = 0
     credits: dict[int, int] = field(default_factory=dict)
@@ -151,7 +153,7 @@ _Node = Instruction | tuple[int, "list[_Node]"]
 def free_programs(draw: st.DrawFn) -> Program:
     """A program as this module says; one in ten with a mistake that shows late."""
     chip = draw(free_chips())
-    writer = _Writer(draw, chip)
+    writer = _Writer(draw, chip, draw(st.sampled_from([_KINDS, _KINDS, ["load"], ["load", "store"], _KINDS[2:]])))
     is_calm, mistake = draw(st.integers(0, 3)) > 0, draw(st.integers(0, 29))
     counts = [draw(st.sampled_from([2, 3, 7, 30] if level else [3, 40, 100, 300])) for level in range(LOOP_LEVELS)]
     for number in range(1, draw(st.integers(1, 7))):
@@ -222,8 +224,11 @@ def _block(draw: st.DrawFn, writer: _Writer, counts: list[int], level: int, time
     for _ in range(size):
         if writer.budget < times:
             break
-        writer.budget -= times
-        nodes.append(draw(_instruction(writer, level)))
+        node = draw(_instruction(writer, level))
+        if _cost(writer.chip, node) * times > writer.budget:
+            node = make("nop")
+        writer.budget -= _cost(writer.chip, node) * times
+        nodes.append(node)
     _join(draw, writer, nodes)
     loops = draw(st.sampled_from([1, 1, 2] if level == 0 else [0, 0, 1, 1, 2])) if level < LOOP_LEVELS else 0
     for _ in range(loops):
@@ -234,6 +239,12 @@ def _block(draw: st.DrawFn, writer: _Writer, counts: list[int], level: int, time
             body = draw(_block(writer, counts, level + 1, times * count))
             nodes.insert(draw(st.integers(0, len(nodes))), (count, body))
     return nodes or [make("nop")]
+
+
+def _cost(chip: Chip, instruction: Instruction) -> int:
+    """Of an execution on the reference engine, in instructions: long transfers are many bursts and beats."""
+    size = instruction.fields.get("row_bytes", 0) * instruction.fields.get("rows", 0)
+    return 1 + size // (8 * min(chip.dram.burst_bytes, chip.dma.sram_bytes_per_cycle))
 
 
 def _flat(nodes: list[_Node]) -> list[Instruction]:
@@ -290,8 +301,7 @@ def _elements(instruction: Instruction, kind: str) -> int:
 @st.composite
 def _instruction(draw: st.DrawFn, writer: _Writer, level: int) -> Instruction:
     """Any instruction of a unit, or now and then one of the sequencer's own."""
-    kinds = ["load", "store", "matmul", "matmul", "vector", "vector", "sync", "sync"]
-    kind = draw(_mostly(st.sampled_from(kinds), st.sampled_from(["signal", "address", "nop", "guard"]), 9))
+    kind = draw(_mostly(st.sampled_from(writer.kinds), st.sampled_from(["signal", "address", "nop", "guard"]), 9))
     if kind in ("address", "guard") and (not writer.registers or not writer.guards):
         kind = "nop"
     if kind == "nop":
