@@ -204,8 +204,12 @@ def _advance(s: Any, c: Any, p: Any, log: Any, marks: Any, level: int, periods: 
     for number in range(c[lay.O_TOTALS_SIZE]):
         at = c[lay.O_TOTALS] + number
         s[at] += periods * (s[at] - marks[mark + lay.M_TOTALS + number])
-    s[lay.LAST_DONE] += periods * (s[lay.LAST_DONE] - marks[mark + lay.M_LAST_DONE])
-    s[lay.LAST_SEEN] += periods * (s[lay.LAST_SEEN] - marks[mark + lay.M_LAST_SEEN])
+    # If the period has a last result it moves with the periods; the one before, from which no period is counted, may be
+    # of something else, longer ago than a period.
+    if s[lay.LAST_DONE] != marks[mark + lay.M_LAST_DONE]:
+        s[lay.LAST_DONE] += periods * period
+    if s[lay.LAST_SEEN] != marks[mark + lay.M_LAST_SEEN]:
+        s[lay.LAST_SEEN] += periods * period
     more = periods * (s[lay.SEQUENCE] - marks[mark + lay.M_SEQUENCE])
     shift(s, c, periods * period, more)
     s[lay.SKIPPED] += periods * period
