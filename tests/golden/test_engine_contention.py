@@ -132,6 +132,10 @@ CONTENTION: dict[str, tuple[str, dict[str, Any]]] = {
         "store memory=accumulators source=[3] destination=[256] row_bytes=77 rows=2 source_pitch=79\n" * 3,
         {"dma__sram_bytes_per_cycle": 32, "dram__burst_bytes": 48, **ODD},
     ),
+    "transfers as wide as can be": (
+        EVERYTHING,
+        {"dma__sram_bytes_per_cycle": 10**9, "dram__burst_bytes": 10**9, **ODD},
+    ),
 }
 
 

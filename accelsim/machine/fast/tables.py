@@ -354,7 +354,8 @@ def most_passes(program: Program) -> int:
         *[(accumulators, 4 * lanes)] * 2,
         *[(parameters, isa.PARAM_BYTES), (parameters, 8 * lanes)],
     ]
-    copies = [[(sram, max(chip.dma.sram_bytes_per_cycle, lanes))] for sram in _srams(chip)]
+    longest = max((one.fields.get("row_bytes", 0) for one in program.instructions), default=0)
+    copies = [[(sram, max(min(chip.dma.sram_bytes_per_cycle, longest), lanes))] for sram in _srams(chip)]
     return max(sum(_runs(sram, size) for sram, size in beat) for beat in (product, elements, *copies)) + 1
 
 
