@@ -30,7 +30,10 @@ def main() -> None:
     parser.add_argument("--outpath", type=Path, default=REPOSITORY / "reports", help="folder of the two files")
     options = parser.parse_args()
     chosen = [row for row in ROWS if options.rows is None or row.name in options.rows]
-    command = " ".join(["python -m tests.benchmarks.report", *sys.argv[1:]])
+    # Where the files go says nothing of what is in them.
+    words = [*(["--peers"] if options.peers else []), *(["--rows", *options.rows] if options.rows else [])]
+    words += ["--times", str(options.times)] if options.times != _TIMES else []
+    command = " ".join(["python -m tests.benchmarks.report", *words])
     date = datetime.now(UTC).strftime("%Y-%m-%d")
     figures = measure_rows(chosen, options.times, _told)
     peers = run_peers(_told) if options.peers else []
