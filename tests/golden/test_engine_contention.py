@@ -74,6 +74,13 @@ CONTENTION: dict[str, tuple[str, dict[str, Any]]] = {
         + SYNCS * 4,
         STAGES,
     ),
+    "two units take elements": (
+        "matmul rows=2 columns=6 wait=s1*\n"
+        "vector source_type=int16 length=6 destination_type=int8 destination=[64] wait=s1*\n"
+        * 2
+        + "signal semaphore=s1 amount=3\n" * 8,
+        {},
+    ),
     "four units take one count": (
         "".join(f"sync unit={unit} wait=s1 signal=s2\n" for unit in ("load", "matrix", "vector", "store")) * 3
         + "signal semaphore=s1 amount=2\nsignal semaphore=s1 amount=10\n",

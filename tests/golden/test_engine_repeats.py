@@ -221,8 +221,10 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
         {"sequencer__semaphore_cycles": 300},
     ),
     "rings between stages that grow": (
-        loop(2000, VECTOR),
-        in_stages((200, ""), (3, "add activation multiply add"), sram__activations__conflict_free=True),
+        loop(60, "vector source=[0] destination=[104] source_type=int8 destination_type=int8 length=100\n"),
+        in_stages(
+            (200, ""), (3, "add activation multiply add"), sram__activations__conflict_free=True, vector__lanes=1
+        ),
     ),
     "a latency longer than many turns": (loop(400, MATMUL + "sync unit=matrix\n"), {"mac__latency_cycles": 150}),
 }

@@ -22,7 +22,7 @@ import click
 from tests.mutants.catalogue import ROOT, Mutant, mutants
 
 _PARTS = ("accelsim", "configs", "isa", "tests", "workloads", "pyproject.toml", "README.md")
-_TIMEOUT_SECONDS = 600
+_TIMEOUT_SECONDS = 240
 _BROKEN = re.compile(r"numba\.core\.errors\.|SyntaxError|NameError|ERROR collecting")
 _FAILED = re.compile(r"^FAILED (.+?)(?: - |$)", re.MULTILINE)
 
