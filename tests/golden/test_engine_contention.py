@@ -76,7 +76,7 @@ CONTENTION: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "two units take elements": (
         "matmul rows=2 columns=6 wait=s1*\n"
-        "vector source_type=int16 length=6 destination_type=int8 destination=[64] wait=s1*\n"
+        "vector source=[16] source_type=int16 length=6 destination_type=int8 destination=[92] wait=s1*\n"
         * 2
         + "signal semaphore=s1 amount=3\n" * 8,
         {},
@@ -160,3 +160,24 @@ def test_contention_in_a_loop(name: str) -> None:
         pytest.skip("a frame stands outside of loops")
     body = "loop count=40 {\n" + code + "}\n"
     check_equal(program(body, {"sequencer__instruction_memory_words": 256, **changes}))
+
+
+SMALL_LOAD = "load memory=activations source=[0] destination=[0] row_bytes=4 rows=1\n"
+SMALL_STORE = "store memory=weights source=[0] destination=[256] row_bytes=4 rows=1\n"
+SMALL_MATMUL = "matmul rows=2 columns=2\n"
+SMALL_VECTOR = "vector source=[128] destination=[64] source_type=int16 destination_type=int16 length=2\n"
+
+
+@pytest.mark.parametrize("between", range(16))
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(SMALL_LOAD, SMALL_STORE), (SMALL_STORE, SMALL_LOAD), (SMALL_MATMUL, SMALL_VECTOR), (SMALL_VECTOR, SMALL_MATMUL)],
+)
+def test_whose_a_cycle_is_while_two_results_are_on_their_way(first: str, second: str, between: int) -> None:
+    """Of two units' operations the one that issued last; some distance makes that the same cycle."""
+    code = first + "nop\n" * between + second
+    ranges = {"a": [(0, 1)], "b": [(between + 1, between + 2)]}
+    changes: dict[str, Any] = {"sequencer__semaphore_cycles": 60, "dram__outstanding_bursts": 3}
+    told = check_equal(tiny_program(code, ranges, **changes))
+    assert told.counters is not None
+    assert (told.counters.causes.sum(axis=1)[:2] > 0).all()

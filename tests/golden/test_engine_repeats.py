@@ -196,6 +196,14 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
         ),
         {"sram__activations__banks": 4, "sram__activations__capacity_bytes": 256},
     ),
+    "an address that the body defines, for what is over with the turn": (
+        loop(
+            150,
+            "address register=a1 stride0=2 wrap=64\n"
+            "load memory=activations source=[0] destination=[a1] row_bytes=4 rows=1\n" + "nop\n" * 30,
+        ),
+        {"sram__activations__banks": 1},
+    ),
     "an address that the first instruction defines": (
         "address register=a1 stride0=4 wrap=64\n"
         + loop(150, "load memory=activations source=[0] destination=[a1] row_bytes=4 rows=1\n" + VECTOR),
