@@ -28,7 +28,6 @@ from tests.support.tiny import tiny_program
 
 QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 _PLACES = 64
-_MOST_BEATS = 512
 _PASS, _TAKES, _GIVES, _READ, _WRITTEN = range(5)
 
 
@@ -113,10 +112,11 @@ def test_beats_are_those_of_the_list(program: Program, seed: int) -> None:
             state[job + lay.J_INDEX] = index
             state[job + lay.J_ADDRESS : job + lay.J_ADDRESS + len(names)] = list(addresses.values())
             most = int(layout.c[lay.O_PASSES_SIZE]) // MEMORIES
-            passes = np.zeros((_MOST_BEATS, most, MEMORIES), np.int64)
-            counts = np.zeros((_MOST_BEATS, _READ + 2 * MEMORIES), np.int64)
-            found = _beats_of(state, layout.c, layout.p, stage, job, passes, counts)
             beats = table.of(operation, max(stage - 1, 0))
+            # One more than there should be, so that a beat too many is seen.
+            passes = np.zeros((len(beats) + 1, most, MEMORIES), np.int64)
+            counts = np.zeros((len(beats) + 1, _READ + 2 * MEMORIES), np.int64)
+            found = _beats_of(state, layout.c, layout.p, stage, job, passes, counts)
             assert found == len(beats)
             for row, masks, beat in zip(counts, passes, beats, strict=False):
                 assert tuple(row[:_READ]) == (len(beat.passes), beat.takes, beat.gives)
