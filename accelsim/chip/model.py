@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from fractions import Fraction
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -139,7 +140,7 @@ class Vector(Section):
         0, description="Further cycles until a semaphore counts for the vector unit's waits."
     )
 
-    @property
+    @cached_property
     def pipeline(self) -> tuple[VectorStage, ...]:
         """The stages; a unit without has one that does all a vector instruction can ask for."""
         everything = ("add", "activation", "multiply", "add")

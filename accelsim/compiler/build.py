@@ -13,8 +13,8 @@ from accelsim.compiler.planner import build_plan, frame_bytes
 from accelsim.compiler.residency import residency
 from accelsim.compiler.schedule import choose
 from accelsim.compiler.stages import Plan
-from accelsim.errors import InputError
-from accelsim.isa import encode, opcodes
+from accelsim.errors import CapacityError, InputError
+from accelsim.isa import opcodes
 from accelsim.isa.program import HostTensor, LayerInfo, Program
 from accelsim.quant.model import QGraph, QTensor
 
@@ -64,13 +64,15 @@ class Compiler:
         apart, hoisted = arrangement.apart, arrangement.hoisted
         return build_plan(self.graph, self.batch, self.chip, apart=apart, hoisted=hoisted, cells=self._cells)
 
-    def program(self, arrangement: Arrangement | None = None) -> Program:
+    def program(self, arrangement: Arrangement | None = None, *, is_checked: bool = True) -> Program:
         """The program: it handles a batch of frames; weights are loaded, the states start anew.
 
         Parameters
         ----------
         arrangement : Arrangement, optional
             By default nothing is hoisted, directions are interleaved, and an estimate says how far layers are apart.
+        is_checked : bool
+            Check the program as one out of a file is; a candidate that loses need not be.
 
         Raises
         ------
@@ -89,12 +91,12 @@ class Compiler:
         steps = plan.output.last - plan.output.first
         features = plan.output.row_bytes // batch
         output_shape = (steps, features) if len(graph.output.shape) == 2 else (features,)
-        program = Program(
+        program = Program.assembled(
+            instructions,
             name=graph.name,
             isa_version=opcodes.ISA_VERSION,
             chip=chip,
             schedule=describe(plan, arrangement.name),
-            words=tuple(encode(instruction) for instruction in instructions),
             inputs=(_host_tensor(graph.input, graph.input.shape, placement.sequences[plan.input.name], batch),),
             outputs=(_host_tensor(graph.output, output_shape, placement.sequences[plan.output.name], batch),),
             regions=tuple(placement.regions),
@@ -102,7 +104,11 @@ class Compiler:
             image=placement.image,
             image_address=0,
         )
-        program.validate()
+        words = chip.sequencer.instruction_memory_words
+        if len(program.words) > words:
+            raise CapacityError(chip.name, "instruction memory", len(program.words), words, "words")
+        if is_checked:
+            program.validate()
         return program
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from dataclasses import field as dataclass_field
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from accelsim.errors import DecodeError, InputError
@@ -14,6 +15,9 @@ from accelsim.isa.nearest import nearest
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_KEPT = 1 << 14
+"""Instructions that are remembered with what was worked out of them: programs of a sweep are much alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,17 @@ class Instruction:
 
     name: str
     fields: Mapping[str, int]
+    _hash: int = dataclass_field(init=False, repr=False, compare=False, default=0)
 
     def __hash__(self) -> int:
-        return hash((self.name, frozenset(self.fields.items())))
+        # Kept: what is worked out of an instruction is looked up by it again and again.
+        if not self._hash:
+            object.__setattr__(self, "_hash", hash((self.name, frozenset(self.fields.items()))) or 1)
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Instruction], tuple[str, Mapping[str, int]]]:
+        # A text has another hash in another process.
+        return Instruction, (self.name, self.fields)
 
     @property
     def format(self) -> Format:
@@ -65,13 +77,18 @@ def make(name: str, /, **values: int | tuple[int, int]) -> Instruction:
     InputError
         No such instruction, field or operand, or a value out of its field's range.
     """
+    return _made(name, tuple(values.items()))
+
+
+@lru_cache(maxsize=_KEPT)
+def _made(name: str, values: tuple[tuple[str, int | tuple[int, int]], ...]) -> Instruction:
     rules = definition()
     form = rules.formats.get(name)
     if form is None:
         raise InputError(f"instruction {name}", "", "no such instruction" + nearest(name, rules.formats))
     fields = dict.fromkeys((field.name for field in form.fields), 0)
     operands = {operand.name for operand in form.operands}
-    for key, value in values.items():
+    for key, value in values:
         if key in operands:
             register, offset = value if isinstance(value, tuple) else (0, value)
             fields[f"{key}.register"], fields[f"{key}.offset"] = int(register), int(offset)
@@ -121,11 +138,17 @@ def encode(instruction: Instruction) -> int:
         As `check`.
     """
     check(instruction)
+    return pack(instruction)
+
+
+@lru_cache(maxsize=_KEPT)
+def pack(instruction: Instruction) -> int:
+    """The word of an instruction whose fields are right, as those that `make` gives."""
     rules = definition()
-    form = rules.formats[instruction.name]
-    word = form.opcode << rules.opcode.low
-    for field in form.fields:
-        word |= (instruction.fields[field.name] << field.low) & field.mask
+    word = rules.formats[instruction.name].opcode << rules.opcode.low
+    fields = instruction.fields
+    for name, low, mask in _places()[instruction.name]:
+        word |= (fields[name] << low) & mask
     return word
 
 
@@ -185,12 +208,25 @@ def table(instructions: Sequence[Instruction]) -> NDArray[np.int64]:
 
     rules = definition()
     rows = np.zeros((len(instructions), len(rules.columns)), dtype=np.int64)
-    column = {name: index for index, name in enumerate(rules.columns)}
     for index, instruction in enumerate(instructions):
-        rows[index, 0] = rules.formats[instruction.name].opcode
-        for name, value in instruction.fields.items():
-            rows[index, column[name]] = value
+        rows[index] = _row(instruction)
     return rows
+
+
+@lru_cache(maxsize=_KEPT)
+def _row(instruction: Instruction) -> tuple[int, ...]:
+    """An instruction's row of `table`."""
+    values = {"opcode": definition().formats[instruction.name].opcode} | dict(instruction.fields)
+    return tuple(values.get(name, 0) for name in definition().columns)
+
+
+@cache
+def _places() -> dict[str, list[tuple[str, int, int]]]:
+    """By format: the name, lowest bit and mask of each field."""
+    return {
+        form.name: [(field.name, field.low, field.mask) for field in form.fields]
+        for form in definition().formats.values()
+    }
 
 
 _Step = tuple[str, int, int, int, tuple[int, int], Field]
@@ -212,8 +248,9 @@ def _decoders() -> dict[int, tuple[Format, list[_Step]]]:
 
 def _fault(rules: Definition, field: Field, value: int) -> str:
     """What was expected of a field's value; empty where it is right."""
-    right = value in rules.enums[field.enum].values() if field.enum else field.minimum <= value <= field.maximum
-    return "" if right else _expected(rules, field)
+    if field.enum:
+        return "" if value in rules.enums[field.enum].values() else _expected(rules, field)
+    return "" if field.minimum <= value <= field.maximum else _expected(rules, field)
 
 
 def _expected(rules: Definition, field: Field) -> str:

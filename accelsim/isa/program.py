@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
 from accelsim.chip import Chip
-from accelsim.isa.codec import Instruction, decode
+from accelsim.isa.codec import Instruction, decode, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,20 @@ class Program:
     layers: tuple[LayerInfo, ...]
     image: bytes
     image_address: int
+
+    @classmethod
+    def assembled(cls, instructions: Sequence[Instruction], **rest: Any) -> Self:
+        """The program of instructions that `codec.make` gave; they need not be decoded again.
+
+        Parameters
+        ----------
+        instructions : sequence of Instruction
+        **rest
+            All of a program but `words`.
+        """
+        program = cls(words=tuple(map(pack, instructions)), **rest)
+        program.__dict__["instructions"] = tuple(instructions)
+        return program
 
     @property
     def batch(self) -> int:

@@ -137,6 +137,8 @@ def _instruction(program: Program, index: int, instruction: Instruction, where: 
         yield InputError(where, place, found, "operations that `vector.stages` has, in that order")
     offsets = {operand.name: instruction.fields[operand.offset.name] for operand in form.operands}
     registers = {operand.name: instruction.fields[operand.register.name] for operand in form.operands}
+    if all(registers.values()):
+        return
     mac = program.chip.mac
     for access in accesses(instruction, offsets, mac.rows, mac.weight_block_columns):
         size = memory_bytes(program.chip, access.memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -12,15 +13,20 @@ from hypothesis import strategies as st
 from accelsim.chip import Chip, load_chip
 from accelsim.compiler import compile_graph
 from accelsim.compiler.arrangement import HOISTED, SCHEDULES, Arrangement
+from accelsim.compiler.build import Compiler
+from accelsim.compiler.candidates import arrangements
 from accelsim.errors import CapacityError, DeadlockError, HazardError, InputError
 from accelsim.isa import Instruction, encode
 from accelsim.isa.program import Program
+from accelsim.machine.fast import time_program, time_within
 from accelsim.machine.functional import run_functional
 from accelsim.machine.reference import run_reference
 from accelsim.profile.bounds import lower_bound
 from accelsim.quant.execute import run_quantized
 from accelsim.quant.model import QGraph
-from accelsim.schedules import compile_scheduled, engine_cycles
+from accelsim.schedules import compile_scheduled
+from accelsim.timing.traffic import least_bus_cycles
+from tests.support.engines import COUNTERS
 from tests.support.program_order import ProgramOrder
 from tests.support.random_chips import chips
 from tests.support.random_models import random_graph, random_network, random_skips
@@ -120,10 +126,40 @@ def test_schedules_by_name(graph: QGraph, chip: Chip, schedule: str, seed: int) 
 @given(networks(), chips(weights_bytes=1 << 12))
 def test_the_choice_is_never_behind_the_estimate(graph: QGraph, chip: Chip) -> None:
     try:
-        estimated = engine_cycles(compile_graph(graph, chip))
+        estimated = time_program(compile_graph(graph, chip)).counters.cycles
     except CapacityError:
         assume(False)
-    assert engine_cycles(compile_scheduled(graph, chip).program) <= estimated
+    choice = compile_scheduled(graph, chip)
+    counters = time_program(choice.program).counters
+    assert counters.cycles <= estimated
+    if choice.counters:
+        assert all(np.array_equal(getattr(choice.counters, name), getattr(counters, name)) for name in COUNTERS)
+
+
+@settings(FAST, max_examples=60)
+@given(networks(), chips(weights_bytes=1 << 12), st.sampled_from([1, 2, 1000]))
+def test_the_choice_does_not_depend_on_what_is_left_out(graph: QGraph, chip: Chip, margin: int) -> None:
+    """The fewest cycles of all, simple before elaborate; what is not counted takes at least what is said."""
+    with contextlib.suppress(CapacityError):
+        choice = compile_scheduled(graph, chip, margin=margin)
+        compiler = Compiler(graph, chip)
+        every: dict[tuple[int, ...], Program] = {}
+        for ways in arrangements(compiler.plan(), chip):
+            for one in ways:
+                with contextlib.suppress(CapacityError):
+                    program = compiler.program(one)
+                    every.setdefault(program.words, program)
+                    break
+        counts = [time_program(program).counters.cycles for program in every.values()]
+        programs = list(every.values())
+        assert choice.program.words == programs[counts.index(min(counts))].words
+        for program, cycles in zip(programs, counts, strict=True):
+            assert least_bus_cycles(program) <= cycles
+            assert time_within(program, cycles) is not None
+            assert time_within(program, cycles - 1) is None
+        if choice.candidates:
+            for candidate, cycles in zip(choice.candidates, counts, strict=True):
+                assert candidate.cycles == cycles if candidate.is_counted else candidate.cycles <= cycles
 
 
 def hoisted_programs() -> dict[str, tuple[QGraph, Program]]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from accelsim.schedules import Choice
 
 _FLOAT_SUFFIXES = (".pth", ".pt")
+_MARGIN = 2
+"""A schedule that takes longer than so many times the best's cycles is only said to do so."""
 
 
 @click.command("compile", short_help="Compile a quantized model for a chip.")
@@ -85,12 +87,15 @@ def compile_command(
     from accelsim.isa.files import write_program
     from accelsim.schedules import compile_scheduled
 
-    choice = compile_scheduled(_read(path), target, batch=batch, schedule=schedule)
+    choice = compile_scheduled(_read(path), target, batch=batch, schedule=schedule, margin=_MARGIN)
     program = choice.program
     with output_folder(outpath) as folder:
         written = write_program(program, folder, path.stem)
     if as_json:
-        candidates = [{"schedule": one.schedule, "cycles": one.cycles} for one in choice.candidates]
+        candidates = [
+            {"schedule": one.schedule, "cycles" if one.is_counted else "at_least_cycles": one.cycles}
+            for one in choice.candidates
+        ]
         print_json(_summary(program) | {"candidates": candidates, "files": [str(file) for file in written]})
         return
     _print_summary(program)
@@ -167,7 +172,9 @@ def _summary(program: Program) -> dict[str, Any]:
 def _print_candidates(choice: Choice) -> None:
     """What the engine counted for each schedule; nothing where there was one."""
     if choice.candidates:
-        rows = [(one.schedule, f"{one.cycles:,}") for one in choice.candidates]
+        rows = [
+            (one.schedule, ("" if one.is_counted else "at least ") + f"{one.cycles:,}") for one in choice.candidates
+        ]
         show(table(("schedule", "cycles"), rows, left=("schedule",)))
 
 

@@ -21,6 +21,8 @@ from accelsim.timing.stream import Operation
 
 _SLICE = 1 << 20
 """Cycles with something in them between two looks at the outside: a key pressed, progress to show."""
+_SHORT_SLICE = 1 << 16
+"""The same where a run may be given up."""
 _CHUNK = 1 << 16
 """Events handed on at a time."""
 _SIGNATURE_WORDS = 1 << 14
@@ -79,7 +81,7 @@ def time_program(
     check_tensors(program)
     run = _Run(program, events, steady_state and events is None)
     try:
-        for cycle in run.slices():
+        for cycle in run.slices(_SLICE):
             if progress is not None:
                 progress(cycle)
     except InputError:
@@ -87,7 +89,32 @@ def time_program(
             raise
         # A turn that was skipped may have been the first to reach too far: that one is to be named.
         return time_program(program, steady_state=False, progress=progress)
-    return Timing(run.counters(), int(run.s[lay.VISITED]), int(run.s[lay.SKIPPED]))
+    return run.timing()
+
+
+def time_within(program: Program, most_cycles: int) -> Timing | None:
+    """What `time_program` gives, if the frame takes no more than so many cycles; else None, and soon.
+
+    Parameters
+    ----------
+    program : Program
+        Must reach outside no memory: a run that is given up does not tell.
+    most_cycles : int
+
+    Raises
+    ------
+    DeadlockError
+        As `time_program`.
+    """
+    check_tensors(program)
+    run = _Run(program, None, True)
+    has_setup = any(one.name == "frame" for one in program.instructions)
+    for cycle in run.slices(_SHORT_SLICE):
+        begin = int(run.s[lay.FRAME_START])
+        if cycle - begin > most_cycles and (begin or not has_setup):
+            return None
+    timing = run.timing()
+    return timing if timing.counters.cycles <= most_cycles else None
 
 
 class _Run:
@@ -106,15 +133,15 @@ class _Run:
         self.layout.c[lay.C_MARK_SIZE] = size
         self._events = self._event_rows()
 
-    def slices(self) -> Iterator[int]:
-        """Go through the run; yields the cycle now and then."""
+    def slices(self, visited_cycles: int) -> Iterator[int]:
+        """Go through the run; yields the cycle after so many that were looked at, or fewer."""
         s, c, p = self.s, self.layout.c, self.layout.p
         loop.begin(s, c, self._log)
         # Compiled first, so that another process has the time to compile what it calls.
         loop.run(s, c, p, self._log, self._marks, self._events, 0, 0)
         look = steady.look.address if self.steady_state else 0
         while True:
-            loop.run(s, c, p, self._log, self._marks, self._events, look, _SLICE)
+            loop.run(s, c, p, self._log, self._marks, self._events, look, visited_cycles)
             status = int(s[lay.STATUS])
             if status == lay.DONE:
                 self._drain()
@@ -132,8 +159,11 @@ class _Run:
                 raise self._fault(status)
             yield int(s[lay.NOW])
 
-    def counters(self) -> Counters:
+    def timing(self) -> Timing:
         """The books of a run that is over."""
+        return Timing(self._counters(), int(self.s[lay.VISITED]), int(self.s[lay.SKIPPED]))
+
+    def _counters(self) -> Counters:
         s, c = self.s, self.layout.c
         rows = self.layout.layers + 1
         counters = Counters(self.layout.layers)

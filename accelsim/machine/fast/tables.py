@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,65 +225,86 @@ def program_table(program: Program, sizes: Sequence[int], *, periods: bool = Tru
 
     Without `periods` those of address registers are left out: who goes through every turn needs none.
     """
-    rows = table(program.instructions)
-    p = np.zeros((len(rows), lay.P_SIZE), dtype=np.int64)
-    p[:, : rows.shape[1]] = rows
+    chip = program.chip
+    columns = table(program.instructions).tolist()
     layers = len(program.layers)
-    registers = _registers(program, sizes) if periods else []
-    for index, (instruction, layer) in enumerate(zip(program.instructions, program.layer_indices, strict=True)):
-        row = p[index]
+    moduli = {name: _modulus(chip, name) for name in MEMORY_NAMES}
+    found = [_operands(one, chip.mac.rows, chip.mac.weight_block_columns) for one in program.instructions]
+    registers = _registers(found, moduli, sizes) if periods else []
+    last_stage = len(chip.vector.pipeline) - 1
+    rows = []
+    # Lists, as numbers are set one by one.
+    for number, (instruction, operands) in enumerate(zip(program.instructions, found, strict=True)):
+        row = columns[number] + [0] * (lay.P_SIZE - len(columns[number]))
+        rows.append(row)
+        layer = program.layer_indices[number]
         row[lay.P_LAYER] = layer if layer >= 0 else layers
-        row[lay.P_REGISTER : lay.P_REGISTER + lay.ADDRESSES] = -1
-        row[lay.P_MODULUS : lay.P_MODULUS + lay.ADDRESSES] = 1
-        row[lay.P_UNIT] = executing_unit(instruction, program.chip)
+        row[lay.P_REGISTER : lay.P_REGISTER + lay.ADDRESSES] = [-1] * lay.ADDRESSES
+        row[lay.P_MODULUS : lay.P_MODULUS + lay.ADDRESSES] = [1] * lay.ADDRESSES
+        row[lay.P_UNIT] = unit = executing_unit(instruction, chip)
         if periods and instruction.name == "address":
             modulus, beyond = registers[instruction.fields["register"]]
             for level in range(isa.LOOP_LEVELS):
                 row[lay.P_PERIOD + level] = _period(instruction, level, modulus, beyond)
         if instruction.name not in OPERANDS:
             continue
-        _operands(program, instruction, row)
-        _ranges(program, instruction, sizes, row)
+        for slot, (register, offset, memory) in enumerate(operands.places):
+            row[lay.P_REGISTER + slot] = register
+            row[lay.P_OFFSET + slot] = offset
+            row[lay.P_MODULUS + slot] = moduli[memory] if memory else 1
+        row[lay.P_RANGES] = len(operands.ranges)
+        for at, (slot, first, end, memory, element) in enumerate(operands.ranges):
+            place = lay.P_RANGES + 1 + lay.RANGE_SIZE * at
+            row[place : place + lay.RANGE_SIZE] = slot, first, end, sizes[MEMORY_NAMES.index(memory)], element
         if instruction.name == "vector":
-            _stages(program.chip, instruction, row)
-        elif row[lay.P_UNIT] == Unit.VECTOR:
-            row[lay.P_WAIT_STAGE : lay.P_WAIT_STAGE + 3] = len(program.chip.vector.pipeline) - 1
-    return p
+            _stages(chip, instruction, row)
+        elif unit == Unit.VECTOR:
+            row[lay.P_WAIT_STAGE : lay.P_WAIT_STAGE + 3] = [last_stage] * 3
+    return np.array(rows, dtype=np.int64).reshape(len(rows), lay.P_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Operands:
+    """An instruction's operands.
+
+    Parameters
+    ----------
+    places : tuple of (int, int, str)
+        Of each of `OPERANDS`: its register, its offset, and its memory; no memory where it has none.
+    ranges : tuple of (int, int, int, str, int)
+        What `machine.ranges` checks, of each access: the operand's number, the first byte and the one behind the last
+        relative to the operand's address, the memory, and the bytes of an element.
+    """
+
+    places: tuple[tuple[int, int, str], ...]
+    ranges: tuple[tuple[int, int, int, str, int], ...]
+
+
+@lru_cache(maxsize=1 << 14)
+def _operands(instruction: Instruction, array_rows: int, block_columns: int) -> _Operands:
+    rules = definition()
+    form, fields, names = instruction.format, instruction.fields, OPERANDS.get(instruction.name, ())
+    by_name = {operand.name: operand for operand in form.operands}
+    places = tuple(
+        (
+            fields[by_name[name].register.name],
+            fields[by_name[name].offset.name],
+            rules.operand_memory(form, by_name[name], fields),
+        )
+        for name in names
+    )
+    ranges = tuple(
+        (names.index(one.operand), one.address, one.end, one.memory, element_bytes(instruction, one.operand))
+        for one in accesses(instruction, dict.fromkeys(by_name, 0), array_rows, block_columns)
+    )
+    return _Operands(places, ranges)
 
 
 def _srams(chip: Chip) -> tuple[Sram, ...]:
     return chip.sram.weights, chip.sram.activations, chip.sram.accumulators, chip.sram.parameters
 
 
-def _operands(program: Program, instruction: Instruction, row: Ints) -> None:
-    """Registers and offsets of an instruction's operands, and what their addresses count modulo."""
-    rules = definition()
-    form = rules.formats[instruction.name]
-    for slot, name in enumerate(OPERANDS[instruction.name]):
-        (operand,) = (one for one in form.operands if one.name == name)
-        row[lay.P_REGISTER + slot] = instruction.fields[f"{name}.register"]
-        row[lay.P_OFFSET + slot] = instruction.fields[f"{name}.offset"]
-        memory = rules.operand_memory(form, operand, instruction.fields)
-        row[lay.P_MODULUS + slot] = _modulus(program.chip, memory) if memory else 1
-
-
-def _ranges(program: Program, instruction: Instruction, sizes: Sequence[int], row: Ints) -> None:
-    """What `machine.ranges` checks of an instruction, relative to its operands' addresses."""
-    names, mac = OPERANDS[instruction.name], program.chip.mac
-    found = accesses(instruction, dict.fromkeys(names, 0), mac.rows, mac.weight_block_columns)
-    row[lay.P_RANGES] = len(found)
-    for number, access in enumerate(found):
-        at = lay.P_RANGES + 1 + lay.RANGE_SIZE * number
-        row[at : at + lay.RANGE_SIZE] = (
-            names.index(access.operand),
-            access.address,
-            access.end,
-            sizes[MEMORY_NAMES.index(access.memory)],
-            element_bytes(instruction, access.operand),
-        )
-
-
-def _stages(chip: Chip, instruction: Instruction, row: Ints) -> None:
+def _stages(chip: Chip, instruction: Instruction, row: list[int]) -> None:
     """Where in the vector unit an instruction's operations and waits are."""
     stages = chip.vector.pipeline
     places = place_operations(instruction.fields, stages)
@@ -302,23 +325,21 @@ def _modulus(chip: Chip, memory: str) -> int:
     return sram.word_bytes * (1 if sram.conflict_free else sram.banks)
 
 
-def _registers(program: Program, sizes: Sequence[int]) -> list[tuple[int, int]]:
+def _registers(found: Sequence[_Operands], moduli: Mapping[str, int], sizes: Sequence[int]) -> list[tuple[int, int]]:
     """Of each address register, over all its uses: (the modulus that holds, how far beyond its memory 0 reaches).
 
     Two addresses that are the same by the modulus are so for banks, bursts and the alignment of elements. The other
     figure is mostly negative: what the register can add before an access is outside.
     """
-    mac = program.chip.mac
-    found = [(1, -max(sizes))] * isa.ADDRESS_REGISTERS
-    for instruction in program.instructions:
-        offsets = {one.name: instruction.fields[one.offset.name] for one in instruction.format.operands}
-        for access in accesses(instruction, offsets, mac.rows, mac.weight_block_columns):
-            register = instruction.fields[f"{access.operand}.register"]
-            modulus, beyond = found[register]
-            modulus = math.lcm(modulus, _modulus(program.chip, access.memory))
-            modulus = math.lcm(modulus, element_bytes(instruction, access.operand))
-            found[register] = modulus, max(beyond, access.end - sizes[MEMORY_NAMES.index(access.memory)])
-    return found
+    holds = [(1, -max(sizes))] * isa.ADDRESS_REGISTERS
+    for operands in found:
+        for slot, _, end, memory, element in operands.ranges:
+            register, offset, _ = operands.places[slot]
+            modulus, beyond = holds[register]
+            modulus = math.lcm(modulus, moduli[memory])
+            modulus = math.lcm(modulus, element)
+            holds[register] = modulus, max(beyond, offset + end - sizes[MEMORY_NAMES.index(memory)])
+    return holds
 
 
 def _period(instruction: Instruction, level: int, modulus: int, beyond: int) -> int:

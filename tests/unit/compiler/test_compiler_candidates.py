@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from accelsim import schedules
 from accelsim.chip import Chip, load_chip
 from accelsim.chip.load import check_chip
 from accelsim.compiler.arrangement import Arrangement
@@ -14,8 +15,10 @@ from accelsim.compiler.build import Compiler, compile_graph
 from accelsim.compiler.candidates import arrangements
 from accelsim.errors import CapacityError, InputError
 from accelsim.isa.program import Program
+from accelsim.machine.fast import Timing
 from accelsim.quant.model import QConcat, QGraph
-from accelsim.schedules import compile_scheduled
+from accelsim.schedules import Candidate, compile_scheduled
+from accelsim.timing.record import Counters
 from tests.support.random_chips import chip_data
 from tests.support.random_models import random_graph, random_linear, random_lstm, random_network, tensor
 
@@ -73,34 +76,51 @@ def test_a_chip_that_loads_through_its_vector_unit_hoists_nothing() -> None:
 
 def test_one_layer_whose_weights_stay_leaves_nothing_to_choose() -> None:
     graph = random_graph(0, sizes=(4, 3), linear=2)
-
-    def count(program: Program) -> int:
-        raise AssertionError(program.schedule)
-
-    choice = compile_scheduled(graph, TX5368, count=count)
-    assert (choice.program.schedule, choice.candidates) == ("stepwise, layer after layer", ())
+    choice = compile_scheduled(graph, TX5368)
+    assert (choice.program.schedule, choice.candidates, choice.counters) == ("stepwise, layer after layer", (), None)
     assert choice.program.words == compile_graph(graph, TX5368).words
 
 
-def test_layers_behind_each_other_are_counted_both_ways() -> None:
+def test_layers_behind_each_other_are_counted_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = random_graph(0, steps=6, sizes=(4, 3, 3))
     wavefronts = {f"wavefront, {lag} between layers": 100 for lag in ("1 step", "3 steps")}
     counts = {"stepwise, layer after layer": 100, **wavefronts}
-    seen: list[str] = []
+    limits: dict[str, int | None] = {}
 
-    def count(program: Program) -> int:
-        seen.append(program.schedule)
-        return counts[program.schedule]
+    def whole(program: Program) -> Timing:
+        limits[program.schedule] = None
+        counters = Counters(len(program.layers), cycles=counts[program.schedule])
+        return Timing(counters, 0, 0)
 
-    tie = compile_scheduled(graph, TX5368, count=count)
-    # The estimate's distance comes before the others.
-    assert sorted(seen) == sorted(counts)
-    assert seen[0] == "stepwise, layer after layer"
+    def within(program: Program, most_cycles: int) -> Timing | None:
+        timing = whole(program)
+        limits[program.schedule] = most_cycles
+        return timing if timing.counters.cycles <= most_cycles else None
+
+    monkeypatch.setattr(schedules, "time_program", whole)
+    monkeypatch.setattr(schedules, "time_within", within)
     # Ties go to the simpler.
-    assert tie.program.schedule == "stepwise, layer after layer"
+    assert compile_scheduled(graph, TX5368).program.schedule == "stepwise, layer after layer"
+    assert limits == {"stepwise, layer after layer": None} | dict.fromkeys(wavefronts, 99)
     for name in wavefronts:
         counts = dict.fromkeys(counts, 100) | {name: 99}
-        assert compile_scheduled(graph, TX5368, count=count).program.schedule == name
+        choice = compile_scheduled(graph, TX5368)
+        assert choice.program.schedule == name
+        assert choice.counters is not None
+        assert choice.counters.cycles == 99
+        told = {one.schedule: (one.cycles, one.is_counted) for one in choice.candidates}
+        assert told[name] == (99, True)
+        assert told["stepwise, layer after layer"] == (100, True)
+        (other,) = set(wavefronts) - {name}
+        assert told[other][1] is False
+    # One that only moves its bytes for longer than the best takes is not counted; counted first is what moves least.
+    counts |= {"stepwise, layer after layer": 98}
+    limits.clear()
+    least = {"stepwise, layer after layer": 97, "wavefront, 1 step between layers": 50}
+    monkeypatch.setattr(schedules, "least_bus_cycles", lambda program: least.get(program.schedule, 110))
+    choice = compile_scheduled(graph, TX5368)
+    assert limits == {"wavefront, 1 step between layers": None, "stepwise, layer after layer": 100}
+    assert choice.candidates[2] == Candidate("wavefront, 3 steps between layers", 110, is_counted=False)
 
 
 def test_directions_one_after_the_other_and_in_turns() -> None:
