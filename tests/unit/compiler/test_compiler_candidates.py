@@ -99,6 +99,7 @@ def test_layers_behind_each_other_are_counted_both_ways(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(schedules, "time_program", whole)
     monkeypatch.setattr(schedules, "time_within", within)
+    monkeypatch.setattr(schedules, "least_bus_cycles", lambda program: 0)
     # Ties go to the simpler.
     assert compile_scheduled(graph, TX5368).program.schedule == "stepwise, layer after layer"
     assert limits == {"stepwise, layer after layer": None} | dict.fromkeys(wavefronts, 99)
