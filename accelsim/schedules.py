@@ -17,7 +17,7 @@ from accelsim.compiler.build import Compiler
 from accelsim.compiler.candidates import AUTO, arrangements
 from accelsim.errors import CapacityError, InternalError
 from accelsim.isa.program import Program
-from accelsim.machine.fast import Timing, time_program, time_within
+from accelsim.machine.fast import time_program, time_within
 from accelsim.quant.model import QGraph
 from accelsim.timing.record import Counters
 from accelsim.timing.traffic import least_bus_cycles
@@ -60,6 +60,19 @@ class Choice:
     counters: Counters | None
 
 
+class Engine:
+    """What counts cycles."""
+
+    def whole(self, program: Program) -> Counters:
+        """The counts of a frame, or of a batch of them."""
+        return time_program(program).counters
+
+    def within(self, program: Program, most_cycles: int) -> Counters | None:
+        """The same if they are no more than so many cycles; else None."""
+        timing = time_within(program, most_cycles)
+        return timing.counters if timing else None
+
+
 def compile_scheduled(
     graph: QGraph,
     chip: Chip,
@@ -67,6 +80,7 @@ def compile_scheduled(
     batch: int = 1,
     schedule: str = AUTO,
     margin: int = 1,
+    engine: Engine | None = None,
 ) -> Choice:
     """Compile a graph for a chip, in the schedule of fewest cycles.
 
@@ -82,6 +96,7 @@ def compile_scheduled(
     margin : int
         A candidate is counted up to so many times the cycles of the best so far: more of them for who wants to see
         by how much they lose, at least 1.
+    engine : Engine, optional
 
     Raises
     ------
@@ -103,12 +118,14 @@ def compile_scheduled(
     if len(programs) == 1:
         programs[0].validate()
         return Choice(programs[0], (), None)
-    best, counters, candidates = _fewest_cycles(programs, margin)
+    best, counters, candidates = _fewest_cycles(programs, margin, engine or Engine())
     programs[best].validate()
     return Choice(programs[best], candidates, counters)
 
 
-def _fewest_cycles(programs: Sequence[Program], margin: int) -> tuple[int, Counters, tuple[Candidate, ...]]:
+def _fewest_cycles(
+    programs: Sequence[Program], margin: int, engine: Engine
+) -> tuple[int, Counters, tuple[Candidate, ...]]:
     """Which program takes the fewest cycles, the first of several; its counts, and all programs as candidates."""
     least = [least_bus_cycles(program) for program in programs]
     candidates = {}
@@ -116,18 +133,17 @@ def _fewest_cycles(programs: Sequence[Program], margin: int) -> tuple[int, Count
     for number in sorted(range(len(programs)), key=least.__getitem__):
         schedule = programs[number].schedule
         if counters is None:
-            timing: Timing | None = time_program(programs[number])
+            found: Counters | None = engine.whole(programs[number])
         else:
             # One that takes as many as the best so far is better if it is simpler.
             most = margin * counters.cycles - (margin == 1 and number > best)
-            timing = time_within(programs[number], most) if least[number] <= most else None
-            if timing is None:
+            found = engine.within(programs[number], most) if least[number] <= most else None
+            if found is None:
                 candidates[number] = Candidate(schedule, max(least[number], most + 1), is_counted=False)
-        if timing:
-            cycles = timing.counters.cycles
-            candidates[number] = Candidate(schedule, cycles)
-            if counters is None or (cycles, number) < (counters.cycles, best):
-                best, counters = number, timing.counters
+        if found:
+            candidates[number] = Candidate(schedule, found.cycles)
+            if counters is None or (found.cycles, number) < (counters.cycles, best):
+                best, counters = number, found
     if counters is None:
         raise InternalError("no program to choose from")
     return best, counters, tuple(candidates[number] for number in range(len(programs)))

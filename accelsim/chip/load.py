@@ -149,10 +149,15 @@ def _explain(item: Any, where: str | Path) -> InputError:
     context = item.get("ctx", {})
     if item["type"] == MISFIT:
         return InputError(where, f"{key}.{context['key']}", f"found {_shown(context['found'])}", context["expected"])
+    return InputError(where, key, *explained(item))
+
+
+def explained(item: Any) -> tuple[str, str]:
+    """Of an error of pydantic's: what was found, and what was expected."""
     text = _EXPECTED.get(item["type"])
     # What a chip file can get wrong beyond these is said in the words of the library.
-    expected = text.format(**context) if text else str(item["msg"])
-    return InputError(where, key, f"found {_shown(item['input'])}", expected)
+    expected = text.format(**item.get("ctx", {})) if text else str(item["msg"])
+    return f"found {_shown(item['input'])}", expected
 
 
 _EXPECTED = {

@@ -70,6 +70,17 @@ def read_quantized_model(content: bytes, where: str | Path) -> QGraph:
     return qgraph
 
 
+def is_quantized_model(content: bytes) -> bool:
+    """Whether a file's bytes are a model with operators of our domain, right or wrong."""
+    from google.protobuf.message import DecodeError
+    from onnx import ModelProto
+
+    try:
+        return any(entry.domain == DOMAIN for entry in ModelProto.FromString(content).opset_import)
+    except (DecodeError, UnicodeDecodeError):
+        return False
+
+
 def _check_text(model: ModelProto, where: str | Path) -> None:
     """Protobuf hands out bytes where a string is not UTF-8; nothing after this expects them."""
     graph = model.graph

@@ -15,7 +15,6 @@ from accelsim.compiler.build import Compiler, compile_graph
 from accelsim.compiler.candidates import arrangements
 from accelsim.errors import CapacityError, InputError
 from accelsim.isa.program import Program
-from accelsim.machine.fast import Timing
 from accelsim.quant.model import QConcat, QGraph
 from accelsim.schedules import Candidate, compile_scheduled
 from accelsim.timing.record import Counters
@@ -87,25 +86,23 @@ def test_layers_behind_each_other_are_counted_both_ways(monkeypatch: pytest.Monk
     counts = {"stepwise, layer after layer": 100, **wavefronts}
     limits: dict[str, int | None] = {}
 
-    def whole(program: Program) -> Timing:
-        limits[program.schedule] = None
-        counters = Counters(len(program.layers), cycles=counts[program.schedule])
-        return Timing(counters, 0, 0)
+    class Counted(schedules.Engine):
+        def whole(self, program: Program) -> Counters:
+            limits[program.schedule] = None
+            return Counters(len(program.layers), cycles=counts[program.schedule])
 
-    def within(program: Program, most_cycles: int) -> Timing | None:
-        timing = whole(program)
-        limits[program.schedule] = most_cycles
-        return timing if timing.counters.cycles <= most_cycles else None
+        def within(self, program: Program, most_cycles: int) -> Counters | None:
+            counters = self.whole(program)
+            limits[program.schedule] = most_cycles
+            return counters if counters.cycles <= most_cycles else None
 
-    monkeypatch.setattr(schedules, "time_program", whole)
-    monkeypatch.setattr(schedules, "time_within", within)
     monkeypatch.setattr(schedules, "least_bus_cycles", lambda program: 0)
     # Ties go to the simpler.
-    assert compile_scheduled(graph, TX5368).program.schedule == "stepwise, layer after layer"
+    assert compile_scheduled(graph, TX5368, engine=Counted()).program.schedule == "stepwise, layer after layer"
     assert limits == {"stepwise, layer after layer": None} | dict.fromkeys(wavefronts, 99)
     for name in wavefronts:
         counts = dict.fromkeys(counts, 100) | {name: 99}
-        choice = compile_scheduled(graph, TX5368)
+        choice = compile_scheduled(graph, TX5368, engine=Counted())
         assert choice.program.schedule == name
         assert choice.counters is not None
         assert choice.counters.cycles == 99
@@ -119,7 +116,7 @@ def test_layers_behind_each_other_are_counted_both_ways(monkeypatch: pytest.Monk
     limits.clear()
     least = {"stepwise, layer after layer": 97, "wavefront, 1 step between layers": 50}
     monkeypatch.setattr(schedules, "least_bus_cycles", lambda program: least.get(program.schedule, 110))
-    choice = compile_scheduled(graph, TX5368)
+    choice = compile_scheduled(graph, TX5368, engine=Counted())
     assert limits == {"wavefront, 1 step between layers": None, "stepwise, layer after layer": 100}
     assert choice.candidates[2] == Candidate("wavefront, 3 steps between layers", 110, is_counted=False)
 
