@@ -75,20 +75,23 @@ class Evaluator:
         ----------
         point : Point
         """
-        work = self._work
-        columns: dict[str, Any] = {
-            "model": work.names[point.model],
-            "batch": point.batch,
-            "schedule_asked": work.schedule,
-            "settings": json.dumps(dict(point.settings)),
-        }
+        columns = self.columns(point)
         try:
-            chip = check_chip(apply_settings(self._chip, point.settings), work.chip.name)
+            chip = check_chip(apply_settings(self._chip, point.settings), self._work.chip.name)
             program, counters, bound = self._compiled(point, chip)
         except (InputError, DeadlockError) as error:
             return Result(point.number, columns | {"status": FAILED, "reason": str(error)})
         profile = build_profile(replace(program, chip=chip), counters, 1, bound=bound)
         return Result(point.number, columns | profile_columns(profile, None), layer_columns(profile))
+
+    def columns(self, point: Point) -> dict[str, Any]:
+        """What is known of a point before it is simulated."""
+        return {
+            "model": self._work.names[point.model],
+            "batch": point.batch,
+            "schedule_asked": self._work.schedule,
+            "settings": json.dumps(dict(point.settings)),
+        }
 
     def _compiled(self, point: Point, chip: Chip) -> tuple[Program, Counters, Bound]:
         key = point.model, point.batch, _timed(chip)

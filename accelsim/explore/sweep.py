@@ -1,0 +1,204 @@
+"""A sweep from beginning to end: points to whoever simulates them, results to the database as they come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim import __version__
+from accelsim.chip import Chip
+from accelsim.chip.load import dump_chip
+from accelsim.errors import InputError
+from accelsim.explore.axes import Axis, Value
+from accelsim.explore.constraints import Constraint
+from accelsim.explore.database import FILE_NAME, FORMAT, Database
+from accelsim.explore.models import Model
+from accelsim.explore.space import Point, Space
+
+if TYPE_CHECKING:
+    from accelsim.explore.evaluate import Work
+    from accelsim.explore.executors import Executor
+
+_LOOKED_FOR = 1 << 20
+"""So many numbers are looked at for one that meets the constraints before the work begins."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What is to be simulated.
+
+    Parameters
+    ----------
+    models : sequence of Model
+    chip : Chip
+        Whose keys the axes set.
+    axes : sequence of Axis
+    constraints : sequence of Constraint
+    points : sequence of mapping, optional
+        Rows of values in place of every combination.
+    schedule : str
+        As `schedules.compile_scheduled`.
+    command : str
+        That asked for it, for the record.
+
+    Raises
+    ------
+    InputError
+        A key that is an axis twice; no point meets the constraints.
+    """
+
+    models: Sequence[Model]
+    chip: Chip
+    axes: Sequence[Axis]
+    constraints: Sequence[Constraint] = ()
+    points: Sequence[dict[str, Value]] = ()
+    schedule: str = "auto"
+    command: str = ""
+    space: Space = field(init=False)
+
+    def __post_init__(self) -> None:
+        keys = [one.key for one in self.axes]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise InputError("--set", key, "is set twice", "each key once, with all its values")
+        space = Space(len(self.models), self.axes, self.constraints, self.chip, self.points)
+        object.__setattr__(self, "space", space)
+        if self.constraints and space.size <= _LOOKED_FOR and next(space.numbers(), None) is None:
+            texts = "; ".join(one.text for one in self.constraints)
+            raise InputError("--where", "", f"none of {space.size:,} points meets {texts}", "at least one that does")
+
+    def meta(self) -> dict[str, Any]:
+        """What the database says of it."""
+        models = [{"name": one.name, "path": one.path, "sha256": one.sha256} for one in self.models]
+        return {
+            "format": FORMAT,
+            "accelsim": __version__,
+            "command": self.command,
+            "models": models,
+            "chip": {"name": self.chip.name, "sha256": _digest(dump_chip(self.chip))},
+            "axes": {one.key: list(one.values) for one in self.axes},
+            "points": [dict(row) for row in self.points],
+            "constraints": [one.text for one in self.constraints],
+            "schedule": self.schedule,
+            "objectives": [],
+            "seed": None,
+        }
+
+    def work(self) -> Work:
+        """What goes to those who simulate."""
+        from accelsim.explore.evaluate import Work
+
+        names = [one.name for one in self.models]
+        return Work(names, [one.graph for one in self.models], self.chip, self.schedule)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep went.
+
+    Parameters
+    ----------
+    points : int
+        That have a result now.
+    failed : int
+        Of these, points that could not be compiled or run.
+    simulated : int
+        By this call; the others were there.
+    """
+
+    points: int
+    failed: int
+    simulated: int
+
+
+def run_sweep(
+    sweep: Sweep, database: Database, executor: Executor, progress: Callable[[int, int], None] | None = None
+) -> Outcome:
+    """Simulate all points of a sweep that have no result yet.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    database : Database
+        Of this sweep.
+    executor : Executor
+    progress : callable, optional
+        Called with (points that have a result, numbers there are).
+
+    Raises
+    ------
+    InputError
+        No point meets the constraints; the database can't be written.
+    """
+    done = database.count()[0]
+    simulated = simulate(sweep, database, executor, sweep.space.numbers(), _offset(progress, done, sweep.space.size))
+    points, failed = database.count()
+    if not points:
+        raise InputError("--where", "", f"none of {sweep.space.size:,} points meets all of them", "at least one")
+    return Outcome(points, failed, simulated)
+
+
+def simulate(
+    sweep: Sweep,
+    database: Database,
+    executor: Executor,
+    numbers: Iterator[int],
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Simulate those of some points, given in order, that have no result yet; how many these were."""
+    points: Iterator[Point] = (sweep.space.point(number) for number in database.missing(numbers))
+    simulated = 0
+    if progress is not None:
+        progress(0)
+    for results in executor.results(points):
+        database.add(results)
+        simulated += len(results)
+        if progress is not None:
+            progress(simulated)
+    return simulated
+
+
+def _offset(progress: Callable[[int, int], None] | None, done: int, total: int) -> Callable[[int], None] | None:
+    return None if progress is None else lambda more: progress(done + more, total)
+
+
+@contextmanager
+def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
+    """A sweep's database in its folder, which no other process writes to meanwhile.
+
+    Parameters
+    ----------
+    folder : Path
+        Must exist.
+    meta : dict
+        As `Database`.
+
+    Raises
+    ------
+    InputError
+        Another process writes to it; or as `Database`.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / f"{FILE_NAME}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        found = "another process is at work on it"
+        raise InputError(folder / FILE_NAME, "", found, "one sweep at a time, or another --out") from None
+    except OSError as error:
+        raise InputError(folder, "", error.strerror or str(error), "a folder that can be written") from None
+    try:
+        with Database(folder / FILE_NAME, meta) as database:
+            yield database
+    finally:
+        lock.release()
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
