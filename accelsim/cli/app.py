@@ -16,6 +16,7 @@ from accelsim.cli.commands.make_input import make_input_command
 from accelsim.cli.commands.profile import profile_command
 from accelsim.cli.commands.quant import quant_command
 from accelsim.cli.commands.run import run_command
+from accelsim.cli.commands.sweep import sweep_command
 from accelsim.cli.commands.validate import validate_command
 from accelsim.cli.state import State, pass_state
 
@@ -93,6 +94,7 @@ for _command in (
     chips_command,
     disasm_command,
     asm_command,
+    sweep_command,
     validate_command,
 ):
     app.add_command(_command)

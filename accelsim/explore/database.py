@@ -116,6 +116,13 @@ class Database:
         ):
             yield int(number), tuple(values)
 
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why points failed, and how many of them; the most frequent first."""
+        rows = self._connection.execute(
+            "SELECT reason, COUNT(*) FROM points WHERE status = 'failed' GROUP BY reason ORDER BY COUNT(*) DESC, reason"
+        )
+        return [(str(reason), int(count)) for reason, count in rows]
+
     def note(self, key: str, value: Any) -> None:
         """Keep something more of what the sweep is."""
         with self._connection:
