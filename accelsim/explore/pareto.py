@@ -19,7 +19,7 @@ def front_mask(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     bool[points]
         Points with equal values are all in the front, or none of them.
     """
-    values = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
+    values = np.asarray(values, dtype=np.float64)
     front = np.zeros(len(values), dtype=bool)
     # In the order of the first objective, then the second ...: what is better than a point comes before it.
     order = np.lexsort(values.T[::-1])
