@@ -100,7 +100,7 @@ def test_memory_table_adds_up_and_says_the_bandwidth(recorded: Recorded) -> None
 
 def test_memory_table_of_a_chip_without_energies(recorded: Recorded) -> None:
     chip = recorded.program.chip
-    zero = chip.model_copy(update={"energy": type(chip.energy)()})
+    zero = chip.model_copy(update={"energy": type(chip.energy)(table="none")})
     program = dataclasses.replace(recorded.program, chip=zero)
     lines = rendered(memory_table(build_profile(program, recorded.counters, 1)))
     assert next(line for line in lines if line.startswith("total")).split() == ["total", "-", "0.0"]
