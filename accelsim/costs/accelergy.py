@@ -194,7 +194,7 @@ class _Source:
         rows = _listed(table.get("actions"), self.ert, f"{name}: actions")
         rows = [row for row in rows if row.get("name") == action]
         if part.arguments is not None:
-            rows = [row for row in rows if row.get("arguments") == part.arguments]
+            rows = [row for row in rows if _numbers(row.get("arguments")) == _numbers(part.arguments)]
         if not rows:
             known = {str(row.get("name")) for row in table["actions"]}
             what = f"{action!r} is no action of {name} in {self.ert}"
@@ -245,7 +245,20 @@ def _listed(value: Any, path: Path, field: str) -> list[dict[str, Any]]:
     return value
 
 
+def _number(value: Any) -> Any:
+    """A number that is written without a point, as in 1e-09, which YAML 1.1 takes for a text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _numbers(arguments: Any) -> Any:
+    return {key: _number(value) for key, value in arguments.items()} if isinstance(arguments, dict) else arguments
+
+
 def _amount(value: Any, path: Path, field: str) -> float:
+    value = _number(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10**9:
         found = "missing" if value is None else f"found {shown(value)}"
         raise InputError(path, field, found, "a number from 0 to 10**9")

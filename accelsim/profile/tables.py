@@ -107,10 +107,9 @@ def energy_table(profile: Profile) -> Table:
     parts = (*profile.layers, profile.total)
     scale, unit = _metric(profile.total.energy_nj, ("nJ", "µJ", "mJ", "J"))
     decimals = _decimals(profile.total.energy_nj / scale)
-    costs = profile.costs
+    own = "; the chip's own figures come first" if profile.costs.own else ""
     table = _table(
-        f"Energy of {profile.once} in {unit}, by cost table {costs.table}"
-        + "; chip's own figures first" * bool(costs.own),
+        f"Energy of {profile.once} in {unit}, by cost table {profile.costs.table}{own}",
         ["layer"],
         [*(_SHORT_NAMES.get(name, name) for name in profile.total.energy_pj), "total"],
     )

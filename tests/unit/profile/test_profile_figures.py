@@ -128,7 +128,7 @@ def test_energy_by_hand(recorded: Recorded) -> None:
     expected = {
         "mac": 10_240 * (0.2 + 0.1),
         "vector": 100 * (3.1 + 4 * 0.1),
-        # 64 bits take 20 pJ of 32 KiB, 100 pJ of 1 MiB, 5 times as much of 32 times the size: 288 KiB are 9 times 32 KiB
+        # 64 bits take 20 pJ of 32 KiB and 5 times as much of 32 times the size; 288 KiB are 9 times 32 KiB
         "weights_sram": 1200 * 20 * 5 ** (math.log(9) / math.log(32)) / 8,
         "activations_sram": 75 * 20 * 5 ** (2 / 5) / 8,  # 4 times 32 KiB, 2 of the 5 doublings
         "accumulators_sram": 40 * 20 * 5 ** (1 / 5) / 8,
