@@ -222,8 +222,11 @@ def _read(path: Path) -> CostTable:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise InputError(path, "", f"not TOML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+    except UnicodeDecodeError:
+        raise InputError(path, "", "not UTF-8 text", "a cost table") from None
+    except (OSError, ValueError) as error:
+        # A name with a null character is a ValueError.
+        reason = error.strerror if isinstance(error, OSError) else None
         raise InputError(path, "", str(reason or error), "a cost table") from None
     return check_cost_table(data, path)
 

@@ -239,7 +239,8 @@ class EnergyChoice(Section):
 
     table: str | CostTable = Field(
         default=DEFAULT_COST_TABLE,
-        description="Energies and areas of its actions and parts: a table's name (see `accelsim energy`) or file.",
+        description="Energies and areas of its actions and parts: a table's name (see `accelsim energy`), or a file's, "
+        "seen from this file's folder.",
     )
     mac_int8_pj: Amount | None = Field(default=None, description="One int8 multiply-accumulate.")
     vector_element_pj: Amount | None = Field(default=None, description="One element through the vector unit.")
