@@ -15,6 +15,7 @@ import tomli_w
 from accelsim.chip import dump_chip, load_chip
 from accelsim.chip.cost_table import CostTable, check_cost_table, cost_table_names, load_cost_table
 from accelsim.chip.load import check_chip, describe_keys
+from accelsim.chip.settings import with_settings
 from accelsim.costs import costs_of
 from accelsim.errors import InputError, ManyErrors
 from accelsim.isa.files import read_program, write_program
@@ -164,6 +165,15 @@ def test_a_chip_with_a_wrong_table(table: Any, expected: str) -> None:
     lines = str(caught.value).splitlines()
     assert "chip: mac.rows: found 0; expected at least 1" in lines
     assert any(line.startswith(expected) for line in lines)
+
+
+def test_a_table_is_set_like_any_other_key(tmp_path: Path) -> None:
+    chip = load_chip("tx5368")
+    assert costs_of(with_settings(chip, {"energy.table": "7nm"})).table == "7nm"
+    assert costs_of(with_settings(chip, {"energy.table": str(written(tmp_path))})).action_pj["dram"].value == 10
+    assert costs_of(with_settings(chip, {"energy.dram_pj_per_byte": 3.0})).own == ("dram_pj_per_byte",)
+    with pytest.raises(InputError, match=r"settings: energy.table: no cost table named '8nm' \(nearest: 7nm\)"):
+        with_settings(chip, {"energy.table": "8nm"})
 
 
 def own_chip() -> dict[str, Any]:
