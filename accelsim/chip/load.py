@@ -10,7 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from accelsim.chip.model import MISFIT, Chip, VectorStage
+from accelsim.chip.cost_table import CostTable, check_cost_table, cost_table_names, load_cost_table
+from accelsim.chip.faults import explain, nearest, shown
+from accelsim.chip.model import Chip
 from accelsim.errors import InputError, ManyErrors
 from accelsim.resources import resource_root
 
@@ -71,23 +73,51 @@ def check_chip(data: dict[str, Any], where: str | Path) -> Chip:
     keys = set(_keys(Chip, ""))
     named = data.get("provenance")
     errors = [
-        InputError(where, f'provenance."{key}"', "names no key" + _nearest(key, keys))
+        InputError(where, f'provenance."{key}"', "names no key" + nearest(key, keys))
         for key in (named if isinstance(named, dict) else ())
         if key not in keys and not _is_table(key, keys)
     ]
+    data, wrong = _with_cost_table(data, where)
+    errors = wrong + errors
     try:
         chip = Chip.model_validate(data)
     except ValidationError as error:
-        errors = [_explain(item, where) for item in error.errors()] + errors
+        places = keys | {key.rsplit(".", 1)[0] for key in keys}
+        errors = [explain(item, where, Chip, places) for item in error.errors()] + errors
         raise ManyErrors(errors) from None
     if errors:
         raise ManyErrors(errors)
     return chip
 
 
+def _with_cost_table(data: dict[str, Any], where: str | Path) -> tuple[dict[str, Any], list[InputError]]:
+    """The data with the cost table of a file, or one that is written out, read; and what is wrong with it.
+
+    A table that ships with the package stays a name. A file's is taken in whole: a chip says what it costs wherever
+    it is taken along. Its path is seen from the chip file's folder.
+    """
+    energy = data.get("energy")
+    if not isinstance(energy, dict) or "table" not in energy:
+        return data, []
+    table: Any = energy["table"]
+    try:
+        if isinstance(table, dict):
+            table = check_cost_table(table, f"{where}: energy.table")
+        elif isinstance(table, str):
+            folder = Path(where).parent if Path(where).is_file() else Path()
+            loaded = load_cost_table(table, where=where, field="energy.table", folder=folder)
+            table = table if table in cost_table_names() else loaded
+        elif not isinstance(table, CostTable):
+            raise InputError(where, "energy.table", f"found {shown(table)}", "the name or the file of a cost table")
+    except InputError as error:
+        rest = {key: value for key, value in energy.items() if key != "table"}
+        return data | {"energy": rest}, list(error.errors) if isinstance(error, ManyErrors) else [error]
+    return data | {"energy": energy | {"table": table}}, []
+
+
 def dump_chip(chip: Chip) -> dict[str, Any]:
-    """Plain data that `check_chip` takes back; every key written out."""
-    return chip.model_dump()
+    """Plain data that `check_chip` takes back; every key that has a value written out."""
+    return chip.model_dump(exclude_none=True)
 
 
 def describe_keys(chip: Chip) -> list[tuple[str, Any, str, str]]:
@@ -106,7 +136,9 @@ def describe_keys(chip: Chip) -> list[tuple[str, Any, str, str]]:
 def _walk(section: BaseModel, prefix: str) -> Iterator[tuple[str, str, Any]]:
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        if isinstance(value, BaseModel):
+        if isinstance(value, CostTable):
+            yield f"{prefix}{name}", field.description or "", value.name
+        elif isinstance(value, BaseModel):
             yield from _walk(value, f"{prefix}{name}.")
         elif name != "provenance":
             items = list(value) if isinstance(value, tuple) else []
@@ -128,58 +160,3 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _is_table(pattern: str, keys: set[str]) -> bool:
     return pattern.endswith(".*") and any(key.startswith(pattern[:-1]) for key in keys)
-
-
-def _nearest(key: str, keys: set[str]) -> str:
-    near = difflib.get_close_matches(key, sorted(keys), n=1, cutoff=0.5)
-    return f"; nearest: {near[0]}" if near else ""
-
-
-def _explain(item: Any, where: str | Path) -> InputError:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"])[1:] or "the file"
-    if item["type"] == "extra_forbidden":
-        keys = set(_keys(Chip, ""))
-        tables = {known.rsplit(".", 1)[0] for known in keys}
-        place = key.rpartition(".")[0]
-        # Inside a list of tables the keys are those of its tables.
-        inner = {f"{place}.{name}" for name in VectorStage.model_fields} if place.endswith("]") else set()
-        return InputError(where, key, "unknown key" + _nearest(key, inner or keys | tables))
-    if item["type"] == "missing":
-        return InputError(where, key, "missing")
-    context = item.get("ctx", {})
-    if item["type"] == MISFIT:
-        return InputError(where, f"{key}.{context['key']}", f"found {_shown(context['found'])}", context["expected"])
-    return InputError(where, key, *explained(item))
-
-
-def explained(item: Any) -> tuple[str, str]:
-    """Of an error of pydantic's: what was found, and what was expected."""
-    text = _EXPECTED.get(item["type"])
-    # What a chip file can get wrong beyond these is said in the words of the library.
-    expected = text.format(**item.get("ctx", {})) if text else str(item["msg"])
-    return f"found {_shown(item['input'])}", expected
-
-
-_EXPECTED = {
-    "int_type": "an integer",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "literal_error": "one of {expected}",
-    "string_type": "a text",
-    "model_type": "a table",
-    "dict_type": "a table",
-    "greater_than": "a value greater than {gt:g}",
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
-    "string_pattern_mismatch": "letters, digits, '_', '.' and '-'; neither '.' nor '-' first",
-}
-"""What should stand there, by pydantic's types of error."""
-
-
-def _shown(value: Any) -> str:
-    """A value as a chip file would have it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "a table" if isinstance(value, dict) else repr(value)

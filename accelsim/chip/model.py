@@ -8,11 +8,11 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
-MOST = 10**9
-"""No figure needs to be larger, and with none larger every count of a run is a 64-bit integer."""
+from accelsim.chip.cost_table import DEFAULT_COST_TABLE, CostTable
+from accelsim.chip.section import MOST, Amount, Positive, Section, misfit
+
 MAX_SRAM_BYTES = 2**26
 """All of an SRAM is held, with the cycle each byte is written in."""
 MAX_BANKS = 64
@@ -22,25 +22,7 @@ MAX_ENTRIES = 2**14
 """Entries of a queue: an engine holds them all. No machine is known to us with more than some hundred."""
 
 Entries = Annotated[int, Field(ge=1, le=MAX_ENTRIES)]
-Positive = Annotated[int, Field(ge=1, le=MOST)]
 Natural = Annotated[int, Field(ge=0, le=MOST)]
-Energy = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
-
-MISFIT = "misfit"
-"""Type of the error of a value that is in its range but does not fit the others of its table."""
-
-
-class Section(BaseModel):
-    """A table of the chip file: unknown keys are refused, values never change, and no type stands for another.
-
-    An integer is a number too, but neither true nor false nor a text is.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _misfit(key: str, found: object, expected: str) -> PydanticCustomError:
-    return PydanticCustomError(MISFIT, "does not fit", {"key": key, "found": found, "expected": expected})
 
 
 class Identity(Section):
@@ -106,7 +88,7 @@ class Mac(Section):
     @model_validator(mode="after")
     def _equal_parts(self) -> Mac:
         if self.columns % self.input_memories:
-            raise _misfit("input_memories", self.input_memories, f"a divisor of the {self.columns} columns")
+            raise misfit("input_memories", self.input_memories, f"a divisor of the {self.columns} columns")
         return self
 
 
@@ -156,7 +138,7 @@ class Vector(Section):
     def _one_latency(self) -> Vector:
         if bool(self.stages) == bool(self.latency_cycles):
             expected = "0, as the stages say it" if self.stages else "at least 1, or stages that say it"
-            raise _misfit("latency_cycles", self.latency_cycles, expected)
+            raise misfit("latency_cycles", self.latency_cycles, expected)
         return self
 
 
@@ -186,7 +168,7 @@ class Sram(Section):
         row = self.banks * self.word_bytes
         if self.capacity_bytes % row:
             expected = f"a multiple of banks x word_bytes = {self.banks} x {self.word_bytes} = {row}"
-            raise _misfit("capacity_bytes", self.capacity_bytes, expected)
+            raise misfit("capacity_bytes", self.capacity_bytes, expected)
         return self
 
 
@@ -233,7 +215,7 @@ class Dram(Section):
     @model_validator(mode="after")
     def _representable(self) -> Dram:
         if self.rate <= 0:
-            raise _misfit("bytes_per_cycle", self.bytes_per_cycle, "a value greater than 1/2048")
+            raise misfit("bytes_per_cycle", self.bytes_per_cycle, "a value greater than 1/2048")
         return self
 
 
@@ -252,17 +234,39 @@ class Schedule(Section):
     )
 
 
-class EnergyTable(Section):
-    """Energy of each action; a profile multiplies counts by it."""
+class EnergyChoice(Section):
+    """Which table says what an action costs, and this chip's own figures in place of the table's."""
 
-    mac_int8_pj: Energy = Field(default=0.0, description="One int8 multiply-accumulate.")
-    vector_element_pj: Energy = Field(default=0.0, description="One element through the vector unit.")
-    sram_weights_pj_per_byte: Energy = Field(default=0.0, description="Weights' memory, a byte.")
-    sram_activations_pj_per_byte: Energy = Field(default=0.0, description="Activations' memory, a byte.")
-    sram_accumulators_pj_per_byte: Energy = Field(default=0.0, description="Accumulators' memory, a byte.")
-    sram_parameters_pj_per_byte: Energy = Field(default=0.0, description="Parameters' memory, a byte.")
-    dram_pj_per_byte: Energy = Field(default=0.0, description="DRAM, a byte.")
-    leakage_mw: Energy = Field(default=0.0, description="Power drawn all the time, in milliwatts.")
+    table: str | CostTable = Field(
+        default=DEFAULT_COST_TABLE,
+        description="Energies and areas of its actions and parts: a table's name (see `accelsim energy`), or a file's, "
+        "seen from this file's folder.",
+    )
+    mac_int8_pj: Amount | None = Field(default=None, description="One int8 multiply-accumulate.")
+    vector_element_pj: Amount | None = Field(default=None, description="One element through the vector unit.")
+    sram_weights_pj_per_byte: Amount | None = Field(default=None, description="Weights' memory, a byte.")
+    sram_activations_pj_per_byte: Amount | None = Field(default=None, description="Activations' memory, a byte.")
+    sram_accumulators_pj_per_byte: Amount | None = Field(default=None, description="Accumulators' memory, a byte.")
+    sram_parameters_pj_per_byte: Amount | None = Field(default=None, description="Parameters' memory, a byte.")
+    dram_pj_per_byte: Amount | None = Field(default=None, description="DRAM, a byte.")
+    leakage_mw: Amount | None = Field(default=None, description="Power drawn all the time, in milliwatts.")
+
+    @property
+    def own(self) -> dict[str, float]:
+        """The chip's own figures by key."""
+        return {key: value for key, value in self if key != "table" and value is not None}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that can change a picojoule.
+
+        A table that ships with the package is its name alone: like the rules of time, its figures are those of the
+        version that reads it. Where the chip has all figures of its own, the table changes no energy.
+        """
+        own: dict[str, Any] = self.own
+        if len(own) == len(type(self).model_fields) - 1:
+            return own
+        return own | {"table": self.table if isinstance(self.table, str) else self.table.figures}
 
 
 class Chip(Section):
@@ -277,7 +281,7 @@ class Chip(Section):
     dma: Dma = Field(description="Load and store engines.")
     dram: Dram = Field(description="Memory outside.")
     schedule: Schedule = Field(default_factory=Schedule, description="What the compiler is to do.")
-    energy: EnergyTable = Field(default_factory=EnergyTable, description="Energy of each action.")
+    energy: EnergyChoice = Field(default_factory=EnergyChoice, description="What each action costs.")
     provenance: dict[str, str] = Field(
         default_factory=dict, description="Where each figure comes from: a key, or TABLE.* for all of a table."
     )
@@ -293,6 +297,6 @@ class Chip(Section):
 
         What the compiler is to do (`schedule`) is in the program, and changes no chip.
         """
-        apart: Any = {"provenance": True, "schedule": True, "chip": {"description": True}}
-        content: dict[str, Any] = self.model_dump(exclude=apart)
+        apart: Any = {"provenance": True, "schedule": True, "energy": True, "chip": {"description": True}}
+        content: dict[str, Any] = self.model_dump(exclude=apart) | {"energy": self.energy.identity}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

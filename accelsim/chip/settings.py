@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from accelsim.chip.load import check_chip, dump_chip, explained
+from accelsim.chip.faults import explained
+from accelsim.chip.load import check_chip, dump_chip
 from accelsim.chip.model import Chip
 from accelsim.errors import InputError
 

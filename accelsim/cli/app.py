@@ -12,6 +12,7 @@ from accelsim.cli.chip_choice import chip_option
 from accelsim.cli.commands.assembly import asm_command, disasm_command
 from accelsim.cli.commands.chips import chips_command
 from accelsim.cli.commands.compile import compile_command
+from accelsim.cli.commands.energy import energy_command
 from accelsim.cli.commands.make_input import make_input_command
 from accelsim.cli.commands.profile import profile_command
 from accelsim.cli.commands.quant import quant_command
@@ -92,6 +93,7 @@ for _command in (
     profile_command,
     make_input_command,
     chips_command,
+    energy_command,
     disasm_command,
     asm_command,
     sweep_command,

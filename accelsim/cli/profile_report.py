@@ -78,13 +78,20 @@ def print_layers(program: Program, profile: Profile) -> None:
 
 
 def print_details(program: Program, profile: Profile) -> None:
-    """What the layers do, what the units and memories do, and where the bytes lie.
+    """What the layers do and take, what the units and memories do, and where the bytes lie.
 
     Parameters
     ----------
     program : Program
     profile : Profile
     """
-    from accelsim.profile.tables import memory_table, storage_table, unit_table, work_table
+    from accelsim.profile.tables import area_text, energy_table, memory_table, storage_table, unit_table, work_table
 
-    show(work_table(profile), unit_table(profile), memory_table(profile), storage_table(program))
+    show(
+        work_table(profile),
+        energy_table(profile),
+        unit_table(profile),
+        memory_table(profile),
+        storage_table(program),
+    )
+    say(area_text(profile))

@@ -1,18 +1,24 @@
-"""Energy: what was done, times what the chip's table says one of it takes."""
+"""Energy: what was done, times what one of it takes by the chip's cost table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from accelsim.chip import Chip
-from accelsim.timing.record import MEMORY_NAMES
+from accelsim.costs import ACTIONS, Costs, costs_of
 
-COMPONENTS = ("mac", "vector", *(f"{name}_sram" for name in MEMORY_NAMES[:-1]), "dram", "leakage")
+COMPONENTS = (*ACTIONS, "leakage")
 """What energy is reported of, in the order of reports."""
 
 
 def energy_pj(
-    chip: Chip, *, macs: int, elements: int, memory_bytes: Mapping[str, int], cycles: int
+    chip: Chip,
+    *,
+    macs: int,
+    elements: int,
+    memory_bytes: Mapping[str, int],
+    cycles: int,
+    costs: Costs | None = None,
 ) -> dict[str, float]:
     """Energy by component, in picojoules.
 
@@ -29,16 +35,18 @@ def energy_pj(
     memory_bytes : mapping of str to int
         Bytes read and written, of each of `timing.record.MEMORY_NAMES`.
     cycles : int
+    costs : Costs, optional
+        What an action takes; if not given, `accelsim.costs.costs_of` the chip.
 
     Returns
     -------
     dict of str to float
         In the order of `COMPONENTS`.
     """
-    table = chip.energy
-    energy = {"mac": macs * table.mac_int8_pj, "vector": elements * table.vector_element_pj}
-    for name in MEMORY_NAMES[:-1]:
-        energy[f"{name}_sram"] = memory_bytes[name] * float(getattr(table, f"sram_{name}_pj_per_byte"))
-    energy["dram"] = memory_bytes["dram"] * table.dram_pj_per_byte
-    energy["leakage"] = table.leakage_mw * cycles / chip.chip.clock_mhz * 1000
+    costs = costs or costs_of(chip)
+    counts = {"mac": macs, "vector": elements} | {
+        name if name == "dram" else f"{name}_sram": count for name, count in memory_bytes.items()
+    }
+    energy = {name: counts[name] * costs.action_pj[name].value for name in ACTIONS}
+    energy["leakage"] = costs.leakage_mw.value * cycles / chip.chip.clock_mhz * 1000
     return energy

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.chip import Chip
+from accelsim.costs import Costs, costs_of, known
 from accelsim.errors import InputError, InternalError
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
@@ -155,6 +156,8 @@ class Profile:
     bandwidth : Bandwidth
     setup_cycles : int
         Before the first frame, once: weights that stay are loaded. 0 for a program that loads them in each frame.
+    costs : Costs
+        What energies are counted by, and the chip's areas.
     """
 
     program: str
@@ -167,7 +170,8 @@ class Profile:
     total: Part
     operations: Mapping[str, int]
     bandwidth: Bandwidth
-    setup_cycles: int = 0
+    setup_cycles: int
+    costs: Costs
 
     @property
     def once(self) -> str:
@@ -240,6 +244,10 @@ class Profile:
                 "peak_gb_per_s": rates.gigabytes_per_second(rates.peak_bytes_per_cycle),
                 "peak_window_cycles": rates.bin_cycles,
             },
+            "energy_table": self.costs.table,
+            "own_energy_keys": list(self.costs.own),
+            "area_mm2": known(self.costs.total_area_mm2),
+            "area_by_component_mm2": {name: known(area.value) for name, area in self.costs.area_mm2.items()},
             "layers": [part.to_dict() for part in self.layers],
             "total": self.totals,
         }
@@ -270,16 +278,17 @@ def build_profile(program: Program, counters: Counters, frames: int, *, bound: B
     if counters.layers != len(program.layers):
         raise InternalError(f"{program.name} has {len(program.layers)} layers, the counters {counters.layers}")
     check_counters(counters)
+    costs = costs_of(program.chip)
     rows = np.arange(counters.layers + 1)
     # Where the compiler pads a layer for the chip, the array does more than the model asks for.
     asked = [program.batch * layer.macs for layer in program.layers]
     done = counters.macs.tolist()
     macs = [min(model or own, own) for model, own in zip([*asked, 0], done, strict=True)]
     layers = [
-        _part(program.chip, counters, rows[index : index + 1], layer.name, layer.kind, macs[index])
+        _part(program.chip, costs, counters, rows[index : index + 1], layer.name, layer.kind, macs[index])
         for index, layer in enumerate(program.layers)
     ]
-    layers.append(_part(program.chip, counters, rows[-1:], OUTSIDE_LAYERS, "none", macs[-1]))
+    layers.append(_part(program.chip, costs, counters, rows[-1:], OUTSIDE_LAYERS, "none", macs[-1]))
     return Profile(
         program=program.name,
         chip=program.chip.name,
@@ -288,14 +297,17 @@ def build_profile(program: Program, counters: Counters, frames: int, *, bound: B
         batch=program.batch,
         bound=bound or lower_bound(program),
         layers=tuple(layers),
-        total=_part(program.chip, counters, rows, "total", "total", sum(macs)),
+        total=_part(program.chip, costs, counters, rows, "total", "total", sum(macs)),
         operations={unit: int(counters.operations[number]) for number, unit in enumerate(UNITS)},
         bandwidth=bandwidth(counters, program.chip),
         setup_cycles=counters.setup_cycles,
+        costs=costs,
     )
 
 
-def _part(chip: Chip, counters: Counters, rows: NDArray[np.intp], name: str, kind: str, macs: int) -> Part:
+def _part(
+    chip: Chip, costs: Costs, counters: Counters, rows: NDArray[np.intp], name: str, kind: str, macs: int
+) -> Part:
     """The sum of these rows of the layer axis."""
     causes, units = counters.causes[rows].sum(axis=0), counters.units[:, rows].sum(axis=1)
     moved = counters.bytes[rows].sum(axis=0)
@@ -312,7 +324,12 @@ def _part(chip: Chip, counters: Counters, rows: NDArray[np.intp], name: str, kin
         elements=elements,
         memory=memory,
         energy_pj=energy_pj(
-            chip, macs=int(counters.macs[rows].sum()), elements=elements, memory_bytes=memory_bytes, cycles=cycles
+            chip,
+            macs=int(counters.macs[rows].sum()),
+            elements=elements,
+            memory_bytes=memory_bytes,
+            cycles=cycles,
+            costs=costs,
         ),
         run_cycles=counters.cycles,
         peak_macs=chip.mac.rows * chip.mac.columns * chip.mac.batch_columns,

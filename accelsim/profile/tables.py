@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -25,6 +26,15 @@ _COMPONENT_NAMES = {
     "accumulators_sram": "accumulators SRAM",
     "parameters_sram": "parameters SRAM",
 }
+_SHORT_NAMES = {
+    "mac": "MACs",
+    "dram": "DRAM",
+    "weights_sram": "weights",
+    "activations_sram": "activ.",
+    "accumulators_sram": "accum.",
+    "parameters_sram": "param.",
+}
+"""Of a component, where a column has little room."""
 _LARGE = 1_000_000
 """From here on a column shows thousands, so that figures stay within seven columns."""
 _LARGE_QUANTITY = 100_000
@@ -90,6 +100,38 @@ def unit_table(profile: Profile) -> Table:
         cells = [_count(profile.operations[unit], scale), f"{100 * reasons['busy'] / profile.cycles:.1f}"]
         _add(table, unit, cells + [_count(cycles, scale) for cycles in reasons.values()])
     return table
+
+
+def energy_table(profile: Profile) -> Table:
+    """Where a frame's energy goes: layers by component. Rows and columns add up."""
+    parts = (*profile.layers, profile.total)
+    scale, unit = _metric(profile.total.energy_nj, ("nJ", "µJ", "mJ", "J"))
+    decimals = _decimals(profile.total.energy_nj / scale)
+    own = "; the chip's own figures come first" if profile.costs.own else ""
+    table = _table(
+        f"Energy of {profile.once} in {unit}, by cost table {profile.costs.table}{own}",
+        ["layer"],
+        [*(_SHORT_NAMES.get(name, name) for name in profile.total.energy_pj), "total"],
+    )
+    for part in parts:
+        if part is profile.total:
+            table.add_section()
+        energies = [*(energy / 1000 for energy in part.energy_pj.values()), part.energy_nj]
+        _add(table, part.name, [_number(energy / scale, decimals) for energy in energies])
+    return table
+
+
+def area_text(profile: Profile) -> str:
+    """The chip's area by its cost table, in all and by part."""
+    costs = profile.costs
+    known = [(name, area.value) for name, area in costs.area_mm2.items() if not math.isnan(area.value)]
+    if not known:
+        return f"area: cost table {costs.table} has none"
+    parts = ", ".join(f"{_COMPONENT_NAMES.get(name, name)} {area:.3f}" for name, area in known)
+    total = costs.total_area_mm2
+    lacking = [_COMPONENT_NAMES.get(name, name) for name in costs.area_mm2 if name not in dict(known)]
+    whole = f"not known in all, without {', '.join(lacking)}" if lacking else f"{total:.3f} mm²"
+    return f"area by cost table {costs.table}: {whole}; in mm²: {parts}"
 
 
 def memory_table(profile: Profile) -> Table:

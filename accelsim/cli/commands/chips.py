@@ -8,6 +8,7 @@ import click
 
 from accelsim.cli.chip_choice import DEFAULT_CHIP, VENDOR_CHIPS, named_chip
 from accelsim.cli.console import print_json, say, show, table
+from accelsim.cli.cost_tables import print_costs
 from accelsim.cli.state import State, pass_state
 
 if TYPE_CHECKING:
@@ -76,11 +77,14 @@ def _summary(chip: Chip) -> dict[str, Any]:
 
 def _one(chip: Chip, as_json: bool) -> None:
     from accelsim.chip.load import describe_keys
+    from accelsim.costs import costs_of
 
-    described = describe_keys(chip)
+    described, costs = describe_keys(chip), costs_of(chip)
     if as_json:
         fields = ("key", "value", "meaning", "provenance")
-        print_json(_summary(chip) | {"keys": [dict(zip(fields, row, strict=True)) for row in described]})
+        print_json(
+            _summary(chip) | costs.to_dict() | {"keys": [dict(zip(fields, row, strict=True)) for row in described]}
+        )
         return
     rows = [
         (key, _plain(value), meaning, source)
@@ -90,6 +94,7 @@ def _one(chip: Chip, as_json: bool) -> None:
     say(": ".join(text for text in (chip.name, chip.chip.description) if text))
     headers = ("key", "value", "meaning", "where it comes from")
     show(table(headers, rows, left=(headers[0], *headers[2:]), wrapped=headers[2:]))
+    print_costs(costs)
 
 
 def _keys(as_json: bool) -> None:
@@ -117,6 +122,8 @@ def _section(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -
         if reference is not None:
             rows += _section(definitions[reference.rsplit("/", 1)[-1]], definitions, f"{prefix}{name}.")
             continue
+        # A figure that may be left out, or a name in whose place a whole table may stand.
+        field = next(iter(field.get("anyOf", ())), {}) | field
         if field["type"] == "array":
             rows += _tables(field, definitions, f"{prefix}{name}")
             continue
@@ -157,7 +164,9 @@ def _type(field: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value as it stands in a chip file."""
+    """A value as it stands in a chip file; for one that does not, whose place the table's takes."""
+    if value is None:
+        return "the table's"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

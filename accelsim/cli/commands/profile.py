@@ -9,6 +9,7 @@ import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
 from accelsim.cli.console import print_json, say_written, spinner
+from accelsim.cli.cost_choice import energy_option, with_energy
 from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @program_options
 @chip_option("Refuse a program that was compiled for another chip.")
 @engine_option
+@energy_option
 @trace_option
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Draw cycles by layer, a timeline, traffic.")
 @outpath_option()
@@ -35,6 +37,7 @@ def profile_command(
     weight: Path | None,
     chip: str | None,
     engine: Engine,
+    energy: str | None,
     trace: Path | None,
     plots: bool,
     outpath: Path,
@@ -49,6 +52,7 @@ def profile_command(
     check_trace_file(trace)
     opened, cfg = open_program(program, config, weight)
     check_compiled_for(state, chip, opened, str(cfg))
+    opened = with_energy(opened, energy)
 
     from accelsim.cli.profile_report import files_of, print_details, print_layers
     from accelsim.isa.atomic import write_files

@@ -10,6 +10,7 @@ import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
 from accelsim.cli.console import note, print_json, say, say_written, spinner
+from accelsim.cli.cost_choice import energy_option, with_energy
 from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
@@ -42,6 +43,7 @@ class Options:
     chip: str | None
     check: str | None
     engine: Engine
+    energy: str | None
     plots: bool
     trace: Path | None
     outpath: Path
@@ -76,6 +78,7 @@ class Options:
     help="hazards: check that every read of the first frame sees what program order says, and name what does not.",
 )
 @engine_option
+@energy_option
 @trace_option
 @click.option("--plots/--no-plots", default=False, show_default=True, help="Draw cycles by layer, a timeline, traffic.")
 @outpath_option()
@@ -96,6 +99,7 @@ def _run(state: State, options: Options) -> None:
     check_trace_file(options.trace)
     program, cfg = open_program(options.program, options.config, options.weight)
     check_compiled_for(state, options.chip, program, str(cfg))
+    program = with_energy(program, options.energy)
 
     from accelsim.cli.profile_report import files_of, print_layers
     from accelsim.isa.atomic import write_files

@@ -122,7 +122,8 @@ def test_values_the_file_leaves_out() -> None:
     content = data()
     del content["energy"], content["provenance"], content["mac"]["batch_columns"]
     chip = check_chip(content, "my.toml")
-    assert (chip.mac.batch_columns, chip.energy.mac_int8_pj, chip.provenance) == (1, 0.0, {})
+    assert (chip.mac.batch_columns, chip.provenance) == (1, {})
+    assert (chip.energy.table, chip.energy.own) == ("45nm", {})
 
 
 def test_a_date_is_no_number() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 
@@ -125,13 +126,14 @@ def test_figures_by_hand(recorded: Recorded) -> None:
 
 def test_energy_by_hand(recorded: Recorded) -> None:
     expected = {
-        "mac": 10_240 * 0.33,
-        "vector": 100 * 3.5,
-        "weights_sram": 1200 * 5.0,
-        "activations_sram": 75 * 4.0,
-        "accumulators_sram": 40 * 3.2,
-        "parameters_sram": 10 * 3.2,
-        "dram": 128 * 52.3,
+        "mac": 10_240 * (0.2 + 0.1),
+        "vector": 100 * (3.1 + 4 * 0.1),
+        # 64 bits take 20 pJ of 32 KiB and 5 times as much of 32 times the size; 288 KiB are 9 times 32 KiB
+        "weights_sram": 1200 * 20 * 5 ** (math.log(9) / math.log(32)) / 8,
+        "activations_sram": 75 * 20 * 5 ** (2 / 5) / 8,  # 4 times 32 KiB, 2 of the 5 doublings
+        "accumulators_sram": 40 * 20 * 5 ** (1 / 5) / 8,
+        "parameters_sram": 10 * 20 * 5 ** (1 / 5) / 8,
+        "dram": 128 * 1300 / 8,
         "leakage": 0.0,
     }
     profile = by_hand(recorded.program)

@@ -12,7 +12,7 @@ from accelsim.isa.program import Region
 from accelsim.profile import build_profile
 from accelsim.profile.labels import printable, shortened
 from accelsim.profile.storage import storage
-from accelsim.profile.tables import layer_table, memory_table, storage_table, unit_table, work_table
+from accelsim.profile.tables import energy_table, layer_table, memory_table, storage_table, unit_table, work_table
 
 
 def rendered(table: Table, width: int = 100) -> list[str]:
@@ -57,7 +57,8 @@ def test_tables_fit_100_columns_and_cut_no_number(recorded: Recorded, factor: in
     counters.bin_cycles = recorded.counters.bin_cycles * factor
     counters.traffic = recorded.counters.traffic * factor
     profile = build_profile(program, counters, 1)
-    for table in (layer_table(profile), work_table(profile), unit_table(profile), storage_table(program)):
+    tables = (layer_table, work_table, energy_table, unit_table)
+    for table in (*(make(profile) for make in tables), storage_table(program)):
         narrow, wide = rendered(table), rendered(table, 200)
         assert max(len(line) for line in narrow) <= 100
         # What a table leaves out where it is short of room differs from what it shows where there is plenty.
@@ -90,6 +91,27 @@ def test_work_table_shows_intensity_only_where_there_is_traffic(recorded: Record
     assert rows["total"][1] == f"{recorded.profile.total.macs:,}"
 
 
+def test_energy_table_adds_up(recorded: Recorded) -> None:
+    lines = rendered(energy_table(recorded.profile))
+    assert lines[0] == "Energy of a frame in nJ, by cost table 45nm"
+    assert lines[1].split()[:3] == ["layer", "MACs", "vector"]
+    cells = [line.replace(" - ", " 0 ").replace(" - ", " 0 ").replace(",", "").split() for line in lines[3:] if line]
+    rows = {row[0]: [float(cell.replace("-", "0")) for cell in row[1:]] for row in cells}
+    assert len(rows["total"]) == 9
+    for column, whole in enumerate(rows["total"]):
+        assert sum(row[column] for name, row in rows.items() if name != "total") == pytest.approx(whole, abs=0.3)
+    for row in rows.values():
+        assert sum(row[:-1]) == pytest.approx(row[-1], abs=0.5)
+
+
+def test_energy_table_says_whose_figures_it_has(recorded: Recorded) -> None:
+    chip = recorded.program.chip
+    own = chip.model_copy(update={"energy": chip.energy.model_copy(update={"dram_pj_per_byte": 1.0})})
+    profile = build_profile(dataclasses.replace(recorded.program, chip=own), recorded.counters, 1)
+    assert rendered(energy_table(profile))[0].endswith("by cost table 45nm; the chip's own figures come first")
+    assert profile.to_dict()["own_energy_keys"] == ["dram_pj_per_byte"]
+
+
 def test_memory_table_adds_up_and_says_the_bandwidth(recorded: Recorded) -> None:
     text = "\n".join(rendered(memory_table(recorded.profile)))
     traffic = recorded.profile.total.memory["dram"]
@@ -100,7 +122,7 @@ def test_memory_table_adds_up_and_says_the_bandwidth(recorded: Recorded) -> None
 
 def test_memory_table_of_a_chip_without_energies(recorded: Recorded) -> None:
     chip = recorded.program.chip
-    zero = chip.model_copy(update={"energy": type(chip.energy)()})
+    zero = chip.model_copy(update={"energy": type(chip.energy)(table="none")})
     program = dataclasses.replace(recorded.program, chip=zero)
     lines = rendered(memory_table(build_profile(program, recorded.counters, 1)))
     assert next(line for line in lines if line.startswith("total")).split() == ["total", "-", "0.0"]
