@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from accelsim.chip import Chip
 from accelsim.chip.load import check_chip, dump_chip
 from accelsim.chip.settings import apply_settings
+from accelsim.costs import known
 from accelsim.errors import DeadlockError, InputError
 from accelsim.explore.results import FAILED, Result, layer_columns, profile_columns
 from accelsim.explore.space import Point
@@ -82,7 +83,7 @@ class Evaluator:
         except (InputError, DeadlockError) as error:
             return Result(point.number, columns | {"status": FAILED, "reason": str(error)})
         profile = build_profile(replace(program, chip=chip), counters, 1, bound=bound)
-        return Result(point.number, columns | profile_columns(profile, None), layer_columns(profile))
+        return Result(point.number, columns | profile_columns(profile, known(profile.costs.total_area_mm2)), layer_columns(profile))
 
     def columns(self, point: Point) -> dict[str, Any]:
         """What is known of a point before it is simulated."""
