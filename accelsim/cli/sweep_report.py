@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from accelsim.explore.sweep import Outcome, Sweep
 
 _FRONT_SHOWN = 12
+_STEPS_SHOWN = 4
+"""Points of the front whose neighbours are shown."""
 _REASONS_SHOWN = 3
 
 
@@ -57,11 +59,12 @@ def print_search(
         show(table(heads, rows, left=words, wrapped=words))
     steps = [
         (str(one.number), f"{step.key} = {step.value}", *_changes(step.changes), step.reason[:60])
-        for one in best[:_FRONT_SHOWN]
+        for one in best[:_STEPS_SHOWN]
         for step in one.steps
     ]
     if steps:
-        say("one step from each of them:")
+        some = "each of them" if len(best) <= _STEPS_SHOWN else f"the first {_STEPS_SHOWN} of them"
+        say(f"one step from {some}:")
         heads = ("point", "with", *(one.name for one in objectives), "")
         if not any(row[-1] for row in steps):
             heads, steps = heads[:-1], [row[:-1] for row in steps]

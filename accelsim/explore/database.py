@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -174,6 +175,7 @@ class Results:
 
         with closing(_open(self.path, only_reading=True)) as connection:
             frame = pd.read_sql_query("SELECT * FROM points ORDER BY number", connection)
+        frame["reason"] = frame["reason"].astype(object).where(frame["reason"].notna(), None)
         keys = [key for key in self.meta["axes"] if key != "batch"]
         settings = [json.loads(text) for text in frame.pop("settings")]
         for place, key in enumerate(keys):
@@ -221,7 +223,10 @@ def _row(result: Result) -> tuple[Any, ...]:
 def _open(path: Path, *, only_reading: bool = False) -> sqlite3.Connection:
     try:
         if only_reading:
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+            # Who can write removes the log as the last to close the file; who can't reads it as it lies there.
+            how = "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro&immutable=1"
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={how}", uri=True, timeout=_BUSY_SECONDS)
+            connection.execute("PRAGMA query_only = 1")
         else:
             connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
             connection.execute("PRAGMA journal_mode = WAL")

@@ -83,7 +83,11 @@ class Evaluator:
         except (InputError, DeadlockError) as error:
             return Result(point.number, columns | {"status": FAILED, "reason": str(error)})
         profile = build_profile(replace(program, chip=chip), counters, 1, bound=bound)
-        return Result(point.number, columns | profile_columns(profile, known(profile.costs.total_area_mm2)), layer_columns(profile))
+        return Result(
+            point.number,
+            columns | profile_columns(profile, known(profile.costs.total_area_mm2)),
+            layer_columns(profile),
+        )
 
     def columns(self, point: Point) -> dict[str, Any]:
         """What is known of a point before it is simulated."""

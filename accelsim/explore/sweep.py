@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from accelsim import __version__
 from accelsim.chip import Chip
 from accelsim.chip.load import dump_chip
+from accelsim.costs import cost_table_of
 from accelsim.errors import InputError
 from accelsim.explore.axes import Axis, Value
 from accelsim.explore.constraints import Constraint
@@ -74,6 +75,7 @@ class Sweep:
 
     def meta(self) -> dict[str, Any]:
         """What the database says of it."""
+        costs = cost_table_of(self.chip)
         models = [{"name": one.name, "path": one.path, "sha256": one.sha256} for one in self.models]
         return {
             "format": FORMAT,
@@ -81,6 +83,7 @@ class Sweep:
             "command": self.command,
             "models": models,
             "chip": {"name": self.chip.name, "sha256": _digest(dump_chip(self.chip))},
+            "energy": {"name": costs.name, "sha256": _digest(costs.figures)},
             "axes": {one.key: list(one.values) for one in self.axes},
             "points": [dict(row) for row in self.points],
             "constraints": [one.text for one in self.constraints],

@@ -15,6 +15,7 @@ import click
 
 from accelsim.cli.chip_choice import DEFAULT_CHIP, chip_option, named_chip
 from accelsim.cli.console import note, print_json, progress_bar, say_written
+from accelsim.cli.cost_choice import energy_option
 from accelsim.cli.output_folder import check_output_folder
 from accelsim.cli.state import State, pass_state
 from accelsim.errors import InputError
@@ -41,6 +42,7 @@ class Options:
     where: tuple[str, ...]
     batch: str | None
     schedule: str | None
+    energy: str | None
     outpath: Path
     objective: str | None
     trials: int | None
@@ -71,6 +73,7 @@ class Options:
 )
 @click.option("--batch", metavar="VALUES", help="Frames handled at once; several values as for --set.  [default: 1]")
 @click.option("--schedule", metavar="NAME", help="As for compile.  [default: auto]")
+@energy_option
 @click.option(
     "-o",
     "--out",
@@ -153,6 +156,7 @@ def _sweep(state: State, options: Options) -> None:
 
 def _asked(state: State, options: Options) -> tuple[Sweep, tuple[Objective, ...], int, int]:
     """The sweep that the options and the file ask for."""
+    from accelsim.costs import load_cost_table, with_cost_table
     from accelsim.explore.axes import BATCH, parse_axis
     from accelsim.explore.constraints import Constraint
     from accelsim.explore.models import read_models
@@ -166,6 +170,8 @@ def _asked(state: State, options: Options) -> tuple[Sweep, tuple[Objective, ...]
     file = read_sweep_file(options.file) if options.file else SweepFile()
     chip = named_chip(options.chip or state.chip or file.chip or DEFAULT_CHIP)
     paths = (*options.models, *file.models)
+    if options.energy is not None:
+        chip = with_cost_table(chip, load_cost_table(options.energy))
     if not paths:
         raise InputError("MODEL", "", "none is named", "a quantized or a float ONNX file")
     axes = [*file.axes, *(parse_axis(text) for text in options.settings)]

@@ -1,0 +1,114 @@
+"""The file results go to: whole after any end, and nobody else's."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from accelsim.errors import InputError
+from accelsim.explore.database import Database, read_results
+from accelsim.explore.results import DONE, FAILED, LAYER_COLUMNS, Result
+from accelsim.explore.sweep import opened
+
+META = {
+    "axes": {"mac.rows": [1, 2, 3]},
+    "models": [{"name": "m", "path": "here/m.onnx", "sha256": "0"}],
+    "command": "a",
+}
+
+
+def result(number: int, cycles: int | None = 7) -> Result:
+    columns = {"model": "m", "batch": 1, "settings": f'{{"mac.rows": {number}}}', "cycles": cycles}
+    layer = dict.fromkeys(LAYER_COLUMNS, 0) | {"name": "l", "kind": "k", "layer": 0}
+    if cycles is None:
+        return Result(number, columns | {"status": FAILED, "reason": "too large"})
+    return Result(number, columns | {"status": DONE}, [layer, layer | {"layer": 1}])
+
+
+def test_what_is_kept_is_found_again(tmp_path: Path) -> None:
+    with Database(tmp_path / "sweep.sqlite", META) as database:
+        database.add([result(2), result(0, None)])
+        assert list(database.missing(iter(range(4)))) == [1, 3]
+        database.add([result(1), result(2, 99)])
+        assert database.count() == (3, 1)
+        assert database.reasons() == [("too large", 1)]
+        assert list(database.objectives(["cycles", "batch"])) == [(1, (7, 1)), (2, (7, 1))]
+    for place in (tmp_path, tmp_path / "sweep.sqlite"):
+        found = read_results(place)
+        assert found.points["number"].tolist() == [0, 1, 2]
+        assert found.points["mac.rows"].tolist() == [0, 1, 2]
+        assert found.points["cycles"].isna().tolist() == [True, False, False]
+        assert found.layers["number"].tolist() == [1, 1, 2, 2]
+        assert found.meta["axes"] == META["axes"]
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.sqlite"]
+
+
+def test_missing_numbers_of_many(tmp_path: Path) -> None:
+    with Database(tmp_path / "sweep.sqlite", META) as database:
+        database.add([result(number) for number in range(0, 5000, 3)])
+        assert list(database.missing(iter(range(5000)))) == [one for one in range(5000) if one % 3]
+
+
+def test_another_sweep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.sqlite"
+    Database(path, META).__exit__()
+    moved = META | {"models": [{"name": "m", "path": "elsewhere.onnx", "sha256": "0"}], "command": "b"}
+    Database(path, moved).__exit__()
+    other = META | {"models": [{"name": "m", "path": "here/m.onnx", "sha256": "1"}]}
+    with pytest.raises(InputError, match=r'holds another sweep: models .*"sha256": "0".* asked for .*"sha256": "1"'):
+        Database(path, other)
+    with pytest.raises(InputError, match="holds another sweep: axes"):
+        Database(path, META | {"axes": {"mac.rows": [1]}})
+
+
+def test_files_that_are_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.sqlite"
+    path.write_bytes(b"no database, but long enough to be one" * 100)
+    for use in (lambda: Database(path, META), lambda: read_results(path)):
+        with pytest.raises(InputError, match="file is not a database; expected a database that `accelsim sweep` made"):
+            use()
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    for use in (lambda: Database(path, META), lambda: read_results(path)):
+        with pytest.raises(InputError, match="another program's database"):
+            use()
+    path.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        read_results(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_results(tmp_path)
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.sqlite"
+    Database(path, META).__exit__()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    connection.close()
+    for use in (lambda: Database(path, META), lambda: read_results(path)):
+        with pytest.raises(InputError, match="format: found 9; expected 1, which this version of accelsim reads"):
+            use()
+
+
+def test_a_file_begun_and_not_made(tmp_path: Path) -> None:
+    """As it is where a process ends between making the file and its tables."""
+    path = tmp_path / "sweep.sqlite"
+    path.touch()
+    with Database(path, META) as database:
+        database.add([result(0)])
+    assert len(read_results(path).points) == 1
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    with (
+        opened(tmp_path, META),
+        pytest.raises(InputError, match="another process is at work on it"),
+        opened(tmp_path, META),
+    ):
+        pass
+    with opened(tmp_path, META):
+        pass
