@@ -78,7 +78,7 @@ class Cluster:
             self._stack.callback(cluster.close, timeout=_ANSWER_SECONDS)
             address = cluster.scheduler_address
         try:
-            client = Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
+            client = Client(address, timeout=_ANSWER_SECONDS)
         except (OSError, ValueError, TimeoutError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError("--dask", address, f"no scheduler answers ({reason})", "tcp://HOST:PORT of one") from None
