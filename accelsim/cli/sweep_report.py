@@ -28,16 +28,16 @@ def print_grid(sweep: Sweep, database: Database, outcome: Outcome) -> None:
     before = outcome.points - outcome.simulated
     there = f", {before:,} of them there before" if before else ""
     say(f"{outcome.points:,} points{there}; {outcome.failed:,} can't be")
+    shown = [OBJECTIVES[name] for name in ("latency", "energy", "area")]
     rows = []
-    for name in ("latency", "energy", "area"):
-        objective = OBJECTIVES[name]
+    for objective in shown:
         figures = [(row[0], number) for number, row in database.objectives([objective.column]) if row[0] is not None]
         if figures:
             row = database.result(min(figures)[1])
             assert row is not None
-            rows.append((f"least {name}", *_figures(row, list(OBJECTIVES.values())[:3]), _settings(sweep, row)))
+            rows.append((f"least {objective.name}", *_figures(row, shown), _settings(sweep, row)))
     if rows:
-        heads = ("", *(one.title for one in list(OBJECTIVES.values())[:3]), "settings")
+        heads = ("", *(one.title for one in shown), "settings")
         show(table(heads, rows, left=("", "settings"), wrapped=("settings",)))
     print_reasons(database)
 

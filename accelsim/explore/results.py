@@ -22,17 +22,20 @@ POINT_COLUMNS = {
     "cycles": "INTEGER",
     "setup_cycles": "INTEGER",
     "time_us": "REAL",
+    "time_per_frame_us": "REAL",
     "bound_cycles": "INTEGER",
     "bound_limit": "TEXT",
     "macs": "INTEGER",
     "mac_utilization": "REAL",
     "dram_bytes": "INTEGER",
     "energy_nj": "REAL",
+    "energy_per_frame_nj": "REAL",
     "area_mm2": "REAL",
     **{f"{cause}_cycles": "INTEGER" for cause in CAUSES},
     **{f"energy_{name}_nj": "REAL" for name in COMPONENTS},
 }
-"""Of a point, beside its number: name and type. `settings` is a JSON object of the swept chip keys."""
+"""Of a point, beside its number: name and type. `settings` is a JSON object of the swept chip keys. Figures are of a
+batch of `batch` frames, but for those that say otherwise."""
 
 LAYER_COLUMNS = {
     "layer": "INTEGER",
@@ -81,12 +84,14 @@ def profile_columns(profile: Profile, area_mm2: float | None) -> dict[str, Any]:
         "cycles": total.cycles,
         "setup_cycles": profile.setup_cycles,
         "time_us": total.time_us,
+        "time_per_frame_us": total.time_us / profile.batch,
         "bound_cycles": profile.bound.cycles,
         "bound_limit": profile.bound.limit,
         "macs": total.macs,
         "mac_utilization": total.mac_utilization,
         "dram_bytes": total.memory["dram"].bytes,
         "energy_nj": total.energy_nj,
+        "energy_per_frame_nj": total.energy_nj / profile.batch,
         "area_mm2": area_mm2,
         **{f"{cause}_cycles": cycles for cause, cycles in total.causes.items()},
         **{f"energy_{name}_nj": energy / 1000 for name, energy in total.energy_pj.items()},

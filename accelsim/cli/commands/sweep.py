@@ -16,7 +16,7 @@ import click
 from accelsim.cli.chip_choice import DEFAULT_CHIP, chip_option, named_chip
 from accelsim.cli.console import note, print_json, progress_bar, say_written
 from accelsim.cli.cost_choice import energy_option
-from accelsim.cli.output_folder import check_output_folder
+from accelsim.cli.output_folder import check_output_folder, output_folder
 from accelsim.cli.state import State, pass_state
 from accelsim.errors import InputError
 
@@ -85,7 +85,9 @@ class Options:
     help="Where sweep.sqlite is; the same command goes on with what it holds.",
 )
 @click.option(
-    "--objective", metavar="NAMES", help="Search instead of simulating all: some of latency,energy,area,cycles,dram."
+    "--objective",
+    metavar="NAMES",
+    help="Search instead of simulating all: some of latency,time,energy,area,cycles,dram.",
 )
 @click.option(
     "--trials",
@@ -143,12 +145,20 @@ def _sweep(state: State, options: Options) -> None:
     from accelsim.explore.database import FILE_NAME
     from accelsim.explore.sweep import opened
 
-    options.outpath.mkdir(parents=True, exist_ok=True)
-    with opened(options.outpath, sweep.meta()) as database, _executor(sweep, options) as executor:
-        if objectives:
-            _search(sweep, database, executor, objectives, trials, seed, options)
-        else:
-            _grid(sweep, database, executor, options)
+    # The file is made when all else is there: a mistake leaves none behind.
+    with (
+        _executor(sweep, options) as executor,
+        output_folder(options.outpath) as folder,
+        opened(folder, sweep.meta()) as database,
+    ):
+        try:
+            if objectives:
+                _search(sweep, database, executor, objectives, trials, seed, options)
+            else:
+                _grid(sweep, database, executor, options)
+        except KeyboardInterrupt:
+            note(f"{database.count()[0]:,} points are in {database.path}; the same command goes on with them")
+            raise
     written = [options.outpath / FILE_NAME, *_exports(options)]
     if not options.as_json:
         say_written(written)

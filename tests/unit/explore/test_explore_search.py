@@ -129,7 +129,7 @@ def test_conditions_that_hardly_any_point_meets(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("latncy", "found 'latncy'; nearest: latency; expected some of latency, energy, area, cycles, dram"),
+        ("latncy", "found 'latncy'; nearest: latency; expected some of latency, time, energy, area"),
         ("latency,latency", "each once"),
         (",", "expected some of"),
     ],
