@@ -1,0 +1,139 @@
+"""What the units do over time: each operation of a short run, shares of bins of time of a long one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.isa.opcodes import Unit
+from accelsim.isa.program import Program
+from accelsim.machine.run import time_frame
+from accelsim.timing.record import Counters
+
+Events = NDArray[np.void]
+
+LANES = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
+MOST_OPERATIONS = 50_000
+"""Operations a page holds one by one: about 2 MB."""
+MOST_BINNED = 30_000_000
+"""Operations that are gone through for a picture: half a minute's work."""
+BINS = 2000
+"""Steps of time of a long run."""
+_WAITS = ("semaphore", "dependency", "bank")
+
+
+def timeline_of(program: Program, counters: Counters) -> dict[str, Any] | None:
+    """The timeline of a frame; the run is gone through once more for it, turn by turn.
+
+    Parameters
+    ----------
+    program : Program
+    counters : Counters
+        Of the frame.
+
+    Returns
+    -------
+    dict or None
+        ``operations``, columns of each operation by time of its first beat, or ``bins``, shares of busy cycles; None
+        of a run with no operation, or with more than `MOST_BINNED`.
+    """
+    count = int(counters.operations[list(LANES)].sum())
+    if not 0 < count <= MOST_BINNED:
+        return None
+    if count <= MOST_OPERATIONS:
+        chunks: list[Events] = []
+        time_frame(program, take_events=chunks.append)
+        return {"operations": operation_columns(np.concatenate(chunks))}
+    bins = BusyBins(len(program.layers), counters.cycles)
+    time_frame(program, take_events=bins)
+    return {"bins": bins.stretches(), "bin_cycles": bins.bin_cycles}
+
+
+def operation_columns(events: Events) -> dict[str, NDArray[np.int64]]:
+    """Operations as columns, in order of unit and last beat.
+
+    ``begin`` is the first beat, or the cycle after the last beat of the operation before where that is later: the load
+    DMA asks for data while those of the operation before still land. ``end`` is the cycle after the last beat, and
+    ``done`` that after the last result.
+
+    Parameters
+    ----------
+    events : EVENT[operations]
+
+    Returns
+    -------
+    dict of str to int64[operations]
+    """
+    events = events[np.lexsort((events["issued"], events["unit"]))]
+    begin, end = events["started"].copy(), events["issued"] + 1
+    same = events["unit"][1:] == events["unit"][:-1]
+    begin[1:] = np.where(same, np.maximum(begin[1:], end[:-1]), begin[1:])
+    columns = {name: events[name].astype(np.int64) for name in ("unit", "index", "layer", "dispatched", "busy")}
+    columns |= {"begin": begin, "end": end, "done": events["done"] + 1}
+    return columns | {name: events[name].astype(np.int64) for name in _WAITS}
+
+
+class BusyBins:
+    """Busy cycles by unit, layer and time, added up as operations come; memory does not grow with their number.
+
+    An operation's busy cycles count as spread evenly from its first beat to its last.
+
+    Parameters
+    ----------
+    layers : int
+    cycles : int
+        Of the run.
+    """
+
+    def __init__(self, layers: int, cycles: int) -> None:
+        self.bin_cycles = -(-cycles // BINS)
+        self.layers, self.cycles = layers, cycles
+        bins = -(-cycles // self.bin_cycles)
+        # One layer more, for what is of none: index -1. One bin more, for what ends with the run.
+        self._steps = np.zeros((len(LANES), layers + 1, bins + 1))
+        self._parts = np.zeros_like(self._steps)
+
+    def __call__(self, events: Events) -> None:
+        """Add operations.
+
+        Parameters
+        ----------
+        events : EVENT[operations]
+        """
+        width = self.bin_cycles
+        starts, ends = events["started"] / width, (events["issued"] + 1) / width
+        first, last = events["started"] // width, events["issued"] // width
+        density = events["busy"] / (events["issued"] + 1 - events["started"])
+        place = events["unit"], events["layer"]
+        # Whole bins by the steps of a sum that runs on; then off with what lies before the start and after the end.
+        np.add.at(self._steps, (*place, first), density)
+        np.add.at(self._steps, (*place, last + 1), -density)
+        np.add.at(self._parts, (*place, first), -density * (starts - first))
+        np.add.at(self._parts, (*place, last), -density * (last + 1 - ends))
+
+    @property
+    def busy_cycles(self) -> NDArray[np.float64]:
+        """float64[units, layers + 1, bins]: the units as in `LANES`, the last layer for what is of none."""
+        shares = np.cumsum(self._steps, axis=2) + self._parts
+        # The sum that runs on leaves rounding errors where nothing is left.
+        shares[np.abs(shares) < 1e-9] = 0
+        return shares[:, :, :-1] * self.bin_cycles
+
+    def stretches(self) -> list[dict[str, Any]]:
+        """Per unit and layer: its first bin with any busy cycle, and the cycles of the bins from there to its last."""
+        found = []
+        busy = self.busy_cycles
+        for unit, layer in np.argwhere(busy.any(axis=2)).tolist():
+            used = np.flatnonzero(busy[unit, layer])
+            stretch = busy[unit, layer, used[0] : used[-1] + 1]
+            found.append(
+                {
+                    "unit": unit,
+                    "layer": layer if layer < self.layers else -1,
+                    "first": int(used[0]),
+                    "busy": np.round(stretch, 2),
+                }
+            )
+        return found
