@@ -284,7 +284,11 @@ def memory_figure(program: Program) -> Figure:
         "<extra></extra>",
         "marker": {
             "color": [GREY if owner < 0 else colours[owner] for owner in owners],
-            "line": {"width": 0.6, "color": "#fff"},
+            # A white edge would cover narrow bars.
+            "line": {
+                "width": [0.6 if region.bytes > extents[region.memory] / 250 else 0 for region in regions],
+                "color": "#fff",
+            },
         },
         "meta": {"layers": owners},
         "showlegend": False,

@@ -14,7 +14,15 @@ const LAYOUT = {
   legend: { orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", traceorder: "normal" },
 };
 const AXIS = { gridcolor: "#e3e7eb", linecolor: "#8a949e", zerolinecolor: "#c4cad1", ticks: "outside", tickcolor: "#8a949e", automargin: true };
-const CONFIG = { displaylogo: false, responsive: true, doubleClick: "reset", modeBarButtonsToRemove: ["autoScale2d"] };
+const CONFIG = {
+  displaylogo: false,
+  responsive: true,
+  doubleClick: "reset",
+  // Plotly's own buttons have one that sends the data to its maker: there is none here, and no address to send to.
+  showSendToCloud: false,
+  plotlyServerURL: "",
+  modeBarButtons: [["toImage"], ["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]],
+};
 
 /** An element with attributes and children; text stays text. */
 function make(tag, attributes, ...children) {

@@ -24,6 +24,11 @@ function rangeOf(text) {
   }[side[1]];
 }
 
+/** A title that may break after the dots and underscores of a key. */
+function breakable(title) {
+  return title.split(/(?<=[._])/).flatMap((part, at) => (at ? [make("wbr"), part] : [part]));
+}
+
 class DataTable {
   /**
    * @param {Element} place where the table goes
@@ -83,7 +88,7 @@ class DataTable {
     const titles = make("tr"), filters = make("tr", { class: "filters" });
     for (const column of this.visible()) {
       const arrow = make("span", { class: "arrow", "aria-hidden": "true" });
-      const button = make("button", { type: "button", title: column.help, onclick: () => this.sort(column.key) }, column.title, arrow);
+      const button = make("button", { type: "button", title: column.help, onclick: () => this.sort(column.key) }, ...breakable(column.title), arrow);
       const cell = make("th", { class: column.kind, scope: "col" }, button);
       if (column.unit) cell.append(make("span", { class: "unit" }, column.unit));
       this.arrows.set(column.key, { cell, arrow });
@@ -91,7 +96,7 @@ class DataTable {
       const text = column.kind === "text";
       const input = make("input", {
         type: "text",
-        placeholder: text ? "contains" : "min..max",
+        placeholder: text ? "contains" : "range",
         title: text ? "Rows whose text contains this" : "A range: 10..20, >=10, <20, or a number",
         "aria-label": `filter ${column.title}`,
         "data-filter": column.key,

@@ -109,7 +109,12 @@ class Timeline {
       textposition: "none",
       hovertemplate: "%{text}<extra></extra>",
       customdata: found.map((at) => o.index[at]),
-      marker: { color: found.map((at) => this.colour(o.layer[at])), opacity, line: { width: 0.5, color: "#fff" } },
+      marker: {
+        color: found.map((at) => this.colour(o.layer[at])),
+        opacity,
+        // A white edge would cover narrow bars.
+        line: { color: "#fff", width: found.map((at) => (to[at] - from[at] > (this.view[1] - this.view[0]) / 250 ? 0.5 : 0)) },
+      },
     });
     return [trace(o.end, o.done, LANE_HEIGHT / 3, 0.45), trace(o.begin, o.end, LANE_HEIGHT, 1)];
   }
