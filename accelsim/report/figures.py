@@ -13,6 +13,7 @@ from accelsim.profile.labels import printable, shortened
 from accelsim.profile.palette import BLUE, CAUSE_STYLE, GREY, ORANGE, OUTSIDE_COLOUR, VERMILION, layer_colours
 from accelsim.profile.storage import SRAMS
 from accelsim.report.page import plot_text
+from accelsim.report.quantities import energy_unit
 
 Figure = dict[str, Any]
 
@@ -219,13 +220,14 @@ def energy_figure(profile: Profile) -> Figure:
     apart = len(parts) <= _COLOURED + 1
     if not apart:
         parts = [(-1, profile.total)]
+    unit, scale = energy_unit(max((profile.total.energy_pj[key] for key in components), default=0) / 1000)
     traces = [
         {
             "type": "bar",
             "orientation": "h",
             "name": layer_name(part.name) if apart else "all layers",
             "y": places,
-            "x": [part.energy_pj[key] / 1000 for key in components],
+            "x": [part.energy_pj[key] / 1000 / scale for key in components],
             "customdata": [
                 [
                     plot_text(printable(part.name)) if apart else "all layers",
@@ -234,7 +236,7 @@ def energy_figure(profile: Profile) -> Figure:
                 ]
                 for key in components
             ],
-            "hovertemplate": "%{customdata[0]}<br><b>%{customdata[1]}</b>: %{x:,.4~g} nJ<br>"
+            "hovertemplate": f"%{{customdata[0]}}<br><b>%{{customdata[1]}}</b>: %{{x:,.4~g}} {unit}<br>"
             "the component in all: %{customdata[2]}<extra></extra>",
             "marker": {"color": colours[index] if apart else BLUE, "line": {"width": 0.5, "color": "#fff"}},
             "meta": {"layers": [index] * len(components)},
@@ -247,7 +249,7 @@ def energy_figure(profile: Profile) -> Figure:
         "layout": {
             "barmode": "stack",
             "height": 140 + 30 * len(components),
-            "xaxis": {"title": {"text": f"energy of {profile.once} in nJ"}, "tickformat": ",~g"},
+            "xaxis": {"title": {"text": f"energy of {profile.once} in {unit}"}, "tickformat": ",~g"},
             "yaxis": {"tickvals": places, "ticktext": names, "autorange": "reversed", "automargin": True},
             "showlegend": apart,
         },

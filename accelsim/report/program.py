@@ -24,6 +24,7 @@ from accelsim.report.figures import (
 from accelsim.report.listing import listing_lines
 from accelsim.report.manifest import Rows
 from accelsim.report.page import plot_text, render_page
+from accelsim.report.quantities import in_bytes, in_energy, in_time
 
 _CAUSE_WORDS = {
     "matrix": "the matrix unit works",
@@ -109,15 +110,15 @@ def _tiles(profile: Profile) -> list[tuple[str, str, str]]:
     moved = total.memory["dram"].bytes
     return [
         ("cycles", f"{profile.cycles:,}", f"of {profile.once}"),
-        ("time", _time(profile.time_us), f"at {total.clock_mhz:g} MHz"),
+        ("time", in_time(profile.time_us), f"at {total.clock_mhz:g} MHz"),
         ("over the lower bound", f"{profile.ratio:.2f} ×", f"bound {profile.bound.cycles:,}: {profile.bound.limit}"),
-        ("MAC utilization", f"{100 * total.mac_utilization:.2f} %", f"{total.macs:,} of {total.peak_macs:,} a cycle"),
+        ("MAC utilization", f"{100 * total.mac_utilization:.2f} %", f"of {total.peak_macs:,} MACs a cycle"),
         (
             "DRAM traffic",
-            f"{moved:,} bytes",
+            in_bytes(moved),
             f"{100 * rates.mean_bytes_per_cycle / rates.limit_bytes_per_cycle:.0f} % of the bus",
         ),
-        ("energy", _energy(total.energy_nj), f"{_energy_share(profile)}") if total.energy_nj else ("energy", "–", "the chip's table has none"),
+        ("energy", *((in_energy(total.energy_nj), _energy_share(profile)) if total.energy_nj else ("–", "not in the table"))),
     ]
 
 
@@ -137,7 +138,7 @@ def _sentences(program: Program, profile: Profile) -> list[str]:
     }
     others = ", ".join(f"{name} {cycles:,}" for name, cycles in bounds.items() if name != bound.limit)
     first = (
-        f"{printable(program.name)} takes {profile.cycles:,} cycles ({_time(profile.time_us)}) for {profile.once} on "
+        f"{printable(program.name)} takes {profile.cycles:,} cycles ({in_time(profile.time_us)}) for {profile.once} on "
         f"chip {program.chip.name}, with the schedule “{printable(program.schedule)}”."
     )
     if profile.setup_cycles:
@@ -152,7 +153,7 @@ def _sentences(program: Program, profile: Profile) -> list[str]:
         f"The MAC array does {total.macs:,} multiply-accumulates, {100 * total.mac_utilization:.2f} % of what it could "
         f"in that time. DRAM moves {total.memory['dram'].bytes:,} bytes, {rates.mean_bytes_per_cycle:.2f} a cycle of "
         f"the {rates.limit_bytes_per_cycle:g} the bus can do.",
-        *([f"Energy is {_energy(total.energy_nj)}; {_energy_share(profile)}."] if total.energy_nj else []),
+        *([f"Energy is {in_energy(total.energy_nj)}; {_energy_share(profile)}."] if total.energy_nj else []),
     ]
 
 
@@ -171,14 +172,14 @@ def _layers(program: Program, profile: Profile) -> dict[str, Any]:
         Column("cycles", "cycles", help="The run's cycles spent on the layer; they add up to the run."),
         Column("share", "share", "%", decimals=1, help="Of the run's cycles."),
         Column("time", "time", "µs", decimals=decimals_for(total.time_us), help="Cycles over the clock."),
+        Column("energy", "energy", "nJ", decimals=decimals_for(total.energy_nj), help="All components."),
         *(Column(f"cause_{cause}", cause, "cycles", help=f"Cycles in which {_CAUSE_WORDS[cause]}.") for cause in CAUSES),
         Column("macs", "MACs", help="Multiply-accumulates of the model."),
         Column("utilization", "MAC util.", "%", decimals=2, help="MACs over what the array could do in these cycles."),
         Column("elements", "vector elements", shown=False, help="Elements through the vector unit."),
         Column("dram_bytes", "DRAM", "bytes", help="Bytes read and written."),
         Column("dram_rate", "DRAM rate", "bytes/cycle", decimals=3, shown=False, help="Over the whole run's cycles."),
-        Column("intensity", "MACs/byte", decimals=2, help="MACs a DRAM byte; empty without DRAM traffic."),
-        Column("energy", "energy", "nJ", decimals=decimals_for(total.energy_nj), help="All components."),
+        Column("intensity", "MACs/byte", decimals=2, shown=False, help="MACs a DRAM byte; empty without DRAM traffic."),
         *(
             Column(
                 f"energy_{key}",
@@ -275,19 +276,3 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_value(item) for item in value) or "none"
     return printable(str(value)) or "–"
-
-
-def _time(microseconds: float) -> str:
-    """A time in the unit that suits it."""
-    for limit, unit, scale in ((1000, "µs", 1.0), (1_000_000, "ms", 1000.0)):
-        if microseconds < limit:
-            return f"{microseconds / scale:,.4g} {unit}"
-    return f"{microseconds / 1_000_000:,.4g} s"
-
-
-def _energy(nanojoules: float) -> str:
-    """An energy in the unit that suits it."""
-    for limit, unit, scale in ((1000, "nJ", 1.0), (1_000_000, "µJ", 1000.0)):
-        if nanojoules < limit:
-            return f"{nanojoules / scale:,.4g} {unit}"
-    return f"{nanojoules / 1_000_000:,.4g} mJ"

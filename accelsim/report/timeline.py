@@ -36,7 +36,7 @@ def timeline_of(program: Program, counters: Counters) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``operations``, columns of each operation by time of its first beat, or ``bins``, shares of busy cycles; None
+        ``operations``, columns of each operation by time of its first beat, or ``bins``, active and busy cycles by time; None
         of a run with no operation, or with more than `MOST_BINNED`.
     """
     count = int(counters.operations[list(LANES)].sum())
@@ -46,7 +46,7 @@ def timeline_of(program: Program, counters: Counters) -> dict[str, Any] | None:
         chunks: list[Events] = []
         time_frame(program, take_events=chunks.append)
         return {"operations": operation_columns(np.concatenate(chunks))}
-    bins = BusyBins(len(program.layers), counters.cycles)
+    bins = TimeBins(len(program.layers), counters.cycles)
     time_frame(program, take_events=bins)
     return {"bins": bins.stretches(), "bin_cycles": bins.bin_cycles}
 
@@ -67,18 +67,35 @@ def operation_columns(events: Events) -> dict[str, NDArray[np.int64]]:
     dict of str to int64[operations]
     """
     events = events[np.lexsort((events["issued"], events["unit"]))]
-    begin, end = events["started"].copy(), events["issued"] + 1
-    same = events["unit"][1:] == events["unit"][:-1]
-    begin[1:] = np.where(same, np.maximum(begin[1:], end[:-1]), begin[1:])
+    begin, end = _in_turn(events, np.zeros(len(LANES), dtype=np.int64)), events["issued"] + 1
     columns = {name: events[name].astype(np.int64) for name in ("unit", "index", "layer", "dispatched", "busy")}
     columns |= {"begin": begin, "end": end, "done": events["done"] + 1}
     return columns | {name: events[name].astype(np.int64) for name in _WAITS}
 
 
-class BusyBins:
-    """Busy cycles by unit, layer and time, added up as operations come; memory does not grow with their number.
+def _in_turn(events: Events, free: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each operation begins, of events in order of unit and last beat.
 
-    An operation's busy cycles count as spread evenly from its first beat to its last.
+    Parameters
+    ----------
+    events : EVENT[operations]
+    free : int64[units]
+        The first cycle each unit is free in; brought up to date.
+    """
+    begin, end = events["started"].copy(), events["issued"] + 1
+    for unit in range(len(LANES)):
+        mine = np.flatnonzero(events["unit"] == unit)
+        if len(mine):
+            begin[mine] = np.maximum(begin[mine], np.concatenate([free[unit : unit + 1], end[mine[:-1]]]))
+            free[unit] = end[mine[-1]]
+    return begin
+
+
+class TimeBins:
+    """What units do by layer and time, added up as operations come; memory does not grow with their number.
+
+    Active cycles of a unit are those from where an operation begins (see `operation_columns`) to its last beat; its busy
+    cycles count as spread evenly over them.
 
     Parameters
     ----------
@@ -92,8 +109,9 @@ class BusyBins:
         self.layers, self.cycles = layers, cycles
         bins = -(-cycles // self.bin_cycles)
         # One layer more, for what is of none: index -1. One bin more, for what ends with the run.
-        self._steps = np.zeros((len(LANES), layers + 1, bins + 1))
+        self._steps = np.zeros((2, len(LANES), layers + 1, bins + 1))
         self._parts = np.zeros_like(self._steps)
+        self._free = np.zeros(len(LANES), dtype=np.int64)
 
     def __call__(self, events: Events) -> None:
         """Add operations.
@@ -101,39 +119,48 @@ class BusyBins:
         Parameters
         ----------
         events : EVENT[operations]
+            In order of completion, which in each unit is that of their last beats.
         """
-        width = self.bin_cycles
-        starts, ends = events["started"] / width, (events["issued"] + 1) / width
-        first, last = events["started"] // width, events["issued"] // width
-        density = events["busy"] / (events["issued"] + 1 - events["started"])
+        events = events[np.lexsort((events["issued"], events["unit"]))]
+        begin, end = _in_turn(events, self._free), events["issued"] + 1
         place = events["unit"], events["layer"]
+        for which, density in enumerate((np.ones(len(events)), events["busy"] / (end - begin))):
+            self._add(which, place, begin, end, density)
+
+    def _add(
+        self, which: int, place: tuple[Any, Any], begin: NDArray[np.int64], end: NDArray[np.int64], density: Any
+    ) -> None:
+        width = self.bin_cycles
+        first, last = begin // width, (end - 1) // width
+        steps, parts = self._steps[which], self._parts[which]
         # Whole bins by the steps of a sum that runs on; then off with what lies before the start and after the end.
-        np.add.at(self._steps, (*place, first), density)
-        np.add.at(self._steps, (*place, last + 1), -density)
-        np.add.at(self._parts, (*place, first), -density * (starts - first))
-        np.add.at(self._parts, (*place, last), -density * (last + 1 - ends))
+        np.add.at(steps, (*place, first), density)
+        np.add.at(steps, (*place, last + 1), -density)
+        np.add.at(parts, (*place, first), -density * (begin / width - first))
+        np.add.at(parts, (*place, last), -density * (last + 1 - end / width))
 
     @property
-    def busy_cycles(self) -> NDArray[np.float64]:
-        """float64[units, layers + 1, bins]: the units as in `LANES`, the last layer for what is of none."""
-        shares = np.cumsum(self._steps, axis=2) + self._parts
+    def cycles_by_bin(self) -> NDArray[np.float64]:
+        """float64[2, units, layers + 1, bins]: active and busy cycles; the last layer is for what is of none."""
+        shares = np.cumsum(self._steps, axis=3) + self._parts
         # The sum that runs on leaves rounding errors where nothing is left.
         shares[np.abs(shares) < 1e-9] = 0
-        return shares[:, :, :-1] * self.bin_cycles
+        return shares[..., :-1] * self.bin_cycles
 
     def stretches(self) -> list[dict[str, Any]]:
-        """Per unit and layer: its first bin with any busy cycle, and the cycles of the bins from there to its last."""
+        """Per unit and layer: its first bin with any active cycle, and the cycles of the bins from there to its last."""
         found = []
-        busy = self.busy_cycles
-        for unit, layer in np.argwhere(busy.any(axis=2)).tolist():
-            used = np.flatnonzero(busy[unit, layer])
-            stretch = busy[unit, layer, used[0] : used[-1] + 1]
+        active, busy = self.cycles_by_bin
+        for unit, layer in np.argwhere(active.any(axis=2)).tolist():
+            used = np.flatnonzero(active[unit, layer])
+            stretch = slice(used[0], used[-1] + 1)
             found.append(
                 {
                     "unit": unit,
                     "layer": layer if layer < self.layers else -1,
                     "first": int(used[0]),
-                    "busy": np.round(stretch, 2),
+                    "active": np.round(active[unit, layer, stretch], 1),
+                    "busy": np.round(busy[unit, layer, stretch], 1),
                 }
             )
         return found

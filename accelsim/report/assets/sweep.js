@@ -71,7 +71,7 @@ function select(rows) {
   if (!STATE.selection) STATE.cleared += 1;
   byId("let-go").hidden = !STATE.selection;
   byId("selected").textContent = STATE.selection ? `${number(STATE.selection.size, 0)} points selected` : "";
-  POINTS.allow(STATE.selection ? [...STATE.selection] : DATA.groups.length > 1 ? STATE.rows : null);
+  POINTS.allow(STATE.selection ? [...STATE.selection] : DATA.groups.length > 1 ? STATE.rows : null, Boolean(STATE.selection));
   drawSoon(drawFront, drawParallel, drawHeat);
 }
 
@@ -144,7 +144,7 @@ function start() {
   for (const link of document.querySelectorAll("[data-point]")) {
     link.addEventListener("click", () => choose(ROWS_OF_NUMBER.get(link.dataset.point)));
   }
-  if (DATA.groups.length > 1) POINTS.allow(STATE.rows);
+  if (DATA.groups.length > 1) POINTS.allow(STATE.rows, false);
   drawFront();
   drawParallel();
   brushed(byId("front-plot"));

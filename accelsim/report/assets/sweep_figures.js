@@ -124,7 +124,7 @@ function frontFigure(state) {
       newselection: { line: { color: "#1d2329", width: 1.5 } },
       xaxis: metricAxis(xKey, rows),
       yaxis: metricAxis(yKey, rows),
-      margin: { l: 80, r: 24, t: 30, b: 55 },
+      margin: { l: 80, r: 50, t: 30, b: 55 },
     },
   };
 }
@@ -207,7 +207,7 @@ function parallelFigure(state) {
         fixedrange: true, showgrid: false, zeroline: false, showline: false, ticks: "",
       },
       yaxis: { visible: false, range: [-0.07, 1.07], fixedrange: true },
-      margin: { l: 30, r: 24, t: 30, b: 60 },
+      margin: { l: 30, r: 50, t: 30, b: 60 },
     },
   };
 }
@@ -280,6 +280,7 @@ function heatFigure(state, failed) {
       height: Math.min(760, Math.max(300, 120 + 44 * ys.length)),
       hovermode: "closest",
       margin: { l: 80, r: 24, t: 34, b: 55 },
+      modebar: { orientation: "h" },
       xaxis: named(heatX, xs),
       yaxis: named(heatY, ys),
       shapes,

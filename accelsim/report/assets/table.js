@@ -1,6 +1,7 @@
 "use strict";
 // Tables that sort by their headers, filter by text and by range, and show a page of rows at a time.
 
+const MOST_ON_A_LINE = 28;
 const PAGE_SIZES = [25, 50, 100, 500];
 
 /** What a filter's text asks of a number: a test, null for an empty text, undefined for one that is none. */
@@ -24,9 +25,9 @@ function rangeOf(text) {
   }[side[1]];
 }
 
-/** A title that may break after the dots and underscores of a key. */
+/** A title that may break after the dots of a key. */
 function breakable(title) {
-  return title.split(/(?<=[._])/).flatMap((part, at) => (at ? [make("wbr"), part] : [part]));
+  return title.split(/(?<=[.])/).flatMap((part, at) => (at ? [make("wbr"), part] : [part]));
 }
 
 class DataTable {
@@ -42,6 +43,7 @@ class DataTable {
     this.filters = new Map();
     this.sorted = { key: null, down: false };
     this.allowed = null;
+    this.selected = false;
     this.chosen = null;
     this.page = 0;
     this.size = options.size || PAGE_SIZES[1];
@@ -133,9 +135,10 @@ class DataTable {
     if (this.options.cleared) this.options.cleared();
   }
 
-  /** Show only these rows; all for null. */
-  allow(rows) {
+  /** Show only these rows, all for null; `selected` says whether the reader can let go of them. */
+  allow(rows, selected) {
     this.allowed = rows === null ? null : new Set(rows);
+    this.selected = rows !== null && selected;
     this.page = 0;
     this.refresh();
   }
@@ -192,7 +195,7 @@ class DataTable {
     const filtered = this.filters.size > 0 || this.allowed !== null;
     this.foot.replaceChildren(...(total ? [make("tr", {}, ...columns.map((column) => this.cell(column, total[column.key])))] : []));
     this.said.textContent = filtered ? `${number(rows.length, 0)} of ${number(this.table.count, 0)} rows` : `${number(this.table.count, 0)} rows`;
-    this.clear.hidden = !filtered;
+    this.clear.hidden = this.filters.size === 0 && !this.selected;
     this.pages(pages);
     if (this.options.shown) this.options.shown(rows);
   }
@@ -227,7 +230,8 @@ class DataTable {
 
   cell(column, value) {
     const text = column.kind === "text" ? (value ?? "") : value === null || value === undefined ? "" : number(value, column.decimals);
-    return make("td", { class: column.kind }, text);
+    // A short text stays on its line.
+    return make("td", { class: text.length <= MOST_ON_A_LINE ? `${column.kind} short` : column.kind }, text);
   }
 
   key(event, row) {

@@ -119,63 +119,86 @@ class Timeline {
     return [trace(o.end, o.done, LANE_HEIGHT / 3, 0.45), trace(o.begin, o.end, LANE_HEIGHT, 1)];
   }
 
-  /** Bars of the busy share of each bin, a layer on the other. */
+  /** Bars of each bin's share: pale while operations are under way, solid where beats are issued; a layer on the other. */
   shares(found) {
     const { width, first, cells } = found === null ? this.givenBins() : this.countedBins(found);
-    const tops = new Map(), trace = { x: [], base: [], y: [], text: [], colour: [] };
-    for (const [unit, layer, bin, busy] of cells) {
-      const key = unit * 1e7 + bin, share = busy / width, under = tops.get(key) || 0;
-      tops.set(key, under + share);
-      const start = (first + bin) * width;
-      trace.x.push(start + width / 2);
-      trace.base.push(LANES.length - 1 - unit + LANE_HEIGHT * under);
-      trace.y.push(LANE_HEIGHT * share);
-      trace.colour.push(this.colour(layer));
-      trace.text.push(`<b>${this.layer(layer)}</b>, ${LANES[unit]}<br>cycles ${number(start, 0)} to ${number(start + width, 0)}: ` +
-        `issues in ${number(100 * share, 1)} %`);
+    const tops = new Map(), pale = bars(width, 0.4), solid = bars(width, 1);
+    for (const { unit, layer, bin, active, busy } of cells) {
+      const lane = LANES.length - 1 - unit, key = `${unit},${bin}`, under = tops.get(key) || 0, start = (first + bin) * width;
+      tops.set(key, under + active / width);
+      const text = `<b>${this.layer(layer)}</b>, ${LANES[unit]}<br>cycles ${number(start, 0)} to ${number(start + width, 0)}: ` +
+        `under way in ${number((100 * active) / width, 1)} %, issues in ${number((100 * busy) / width, 1)} %`;
+      for (const [trace, cycles] of [[pale, active], [solid, busy]]) {
+        trace.x.push(start + width / 2);
+        trace.base.push(lane + LANE_HEIGHT * under);
+        trace.y.push((LANE_HEIGHT * cycles) / width);
+        trace.marker.color.push(this.colour(layer));
+        trace.text.push(text);
+      }
     }
-    return [{
-      type: "bar", x: trace.x, base: trace.base, y: trace.y, width, text: trace.text, textposition: "none",
-      hovertemplate: "%{text}<extra></extra>", marker: { color: trace.colour, line: { width: 0 } },
-    }];
+    return [pale, solid];
   }
 
   countedBins(found) {
     const o = this.timeline.operations, [from, to] = this.view;
     const width = Math.max(1, Math.ceil((to - from) / VIEW_BINS)), first = Math.floor(from / width);
-    const sums = new Map();
+    const sums = new Sums();
     for (const at of found) {
-      // Busy cycles count as spread evenly from the first beat to the last.
+      // Busy cycles count as spread evenly over the operation's.
       const density = o.busy[at] / (o.end[at] - o.begin[at]);
       const last = Math.floor((o.end[at] - 1) / width);
       for (let bin = Math.max(first, Math.floor(o.begin[at] / width)); bin <= last && bin * width < to; bin++) {
         const part = Math.min(o.end[at], (bin + 1) * width) - Math.max(o.begin[at], bin * width);
-        const key = `${o.unit[at]},${o.layer[at]},${bin - first}`;
-        sums.set(key, (sums.get(key) || 0) + part * density);
+        sums.add(o.unit[at], o.layer[at], bin - first, part, part * density);
       }
     }
-    return { width, first, cells: [...sums].map(([key, busy]) => [...key.split(",").map(Number), busy]) };
+    return { width, first, cells: sums.cells() };
   }
 
   /** The bins that came with the page, joined to as many as the view has room for. */
   givenBins() {
     const own = this.timeline.bin_cycles, [from, to] = this.view;
     const joined = Math.max(1, Math.ceil((to - from) / own / VIEW_BINS)), width = own * joined, first = Math.floor(from / width);
-    const sums = new Map();
+    const sums = new Sums();
     for (const stretch of this.timeline.bins) {
-      stretch.busy.forEach((busy, at) => {
+      stretch.active.forEach((active, at) => {
         const bin = Math.floor((stretch.first + at) / joined);
-        if (!busy || bin < first || bin * width >= to) return;
-        const key = `${stretch.unit},${stretch.layer},${bin - first}`;
-        sums.set(key, (sums.get(key) || 0) + busy);
+        if (active && bin >= first && bin * width < to) sums.add(stretch.unit, stretch.layer, bin - first, active, stretch.busy[at]);
       });
     }
-    return { width, first, cells: [...sums].map(([key, busy]) => [...key.split(",").map(Number), busy]) };
+    return { width, first, cells: sums.cells() };
   }
 
   clicked(point) {
     if (point.customdata !== undefined) showInstruction(point.customdata);
   }
+}
+
+/** Active and busy cycles by unit, layer and bin. */
+class Sums {
+  constructor() {
+    this.found = new Map();
+  }
+
+  add(unit, layer, bin, active, busy) {
+    const key = `${unit},${layer},${bin}`;
+    if (!this.found.has(key)) this.found.set(key, { unit, layer, bin, active: 0, busy: 0 });
+    const cell = this.found.get(key);
+    cell.active += active;
+    cell.busy += busy;
+  }
+
+  /** In order of layers, so that they lie on one another alike in all bins. */
+  cells() {
+    return [...this.found.values()].sort((a, b) => a.layer - b.layer);
+  }
+}
+
+function bars(width, opacity) {
+  return {
+    type: "bar", x: [], base: [], y: [], width, text: [], textposition: "none", hovertemplate: "%{text}<extra></extra>",
+    marker: { color: [], opacity, line: { width: 0 } },
+  };
 }
 
 /** An instruction over several lines, so that its box is not wider than the page. */
