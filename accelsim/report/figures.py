@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -157,7 +158,10 @@ def traffic_figure(profile: Profile) -> Figure:
     middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     clock = profile.total.clock_mhz
     moved = profile.total.memory["dram"]
-    spans = [f"cycles {int(a):,} to {int(b):,}, from {a / clock:,.2f} µs on" for a, b in zip(edges, edges[1:], strict=False)]
+    spans = [
+        f"cycles {int(start):,} to {int(end):,}, from {start / clock:,.2f} µs on"
+        for start, end in itertools.pairwise(edges.tolist())
+    ]
     traces: list[dict[str, Any]] = [
         {
             "type": "bar",
@@ -321,9 +325,7 @@ def colours_of(profile: Profile) -> list[str]:
 
 def _owner(region: Region, layers: Sequence[str]) -> int:
     """The layer whose name the region's begins with, the longest such; -1 for none."""
-    owners = [
-        index for index, name in enumerate(layers) if region.name == name or region.name.startswith(f"{name} ")
-    ]
+    owners = [index for index, name in enumerate(layers) if region.name == name or region.name.startswith(f"{name} ")]
     return max(owners, key=lambda index: len(layers[index]), default=-1)
 
 

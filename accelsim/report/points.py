@@ -103,7 +103,8 @@ def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives
             rows.append(_with_figures(row))
         else:
             failed.append(row | {"reason": printable(str(row["reason"] or ""))})
-    keys = [key for key in axes if key in frame.columns]
+    # Batches are compared with their like only, as models are: their figures are of other numbers of frames.
+    keys = [key for key in axes if key in frame.columns and key != "batch"]
     if len({row["schedule_asked"] for row in (*rows, *failed)}) > 1:
         keys.append("schedule_asked")
     known = [key for key in METRICS if any(row.get(key) for row in rows)]
@@ -115,7 +116,7 @@ def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives
     front = np.zeros(len(rows), dtype=bool)
     for places in groups.values():
         values = np.array([[_or_worst(rows[at][key]) for key in chosen] for at in places])
-        front[places] = _front_mask(values)
+        front[places] = front_mask(values)
     for row, first in zip(rows, front.tolist(), strict=True):
         row["front"] = "yes" if first else ""
     decimals = {key: _decimals([row.get(key) for row in rows]) for key in known}
@@ -212,9 +213,26 @@ def _or_worst(value: float | None) -> float:
     return math.inf if value is None else float(value)
 
 
-def _front_mask(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """bool[n] of float64[n, k]: whether no other row is smaller in one column and not larger in any."""
-    mask = np.ones(len(values), dtype=bool)
-    for at, row in enumerate(values):
-        mask[at] = not ((values <= row).all(axis=1) & (values < row).any(axis=1)).any()
-    return mask
+def front_mask(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows no other row beats: none is smaller in one column and not larger in any.
+
+    Parameters
+    ----------
+    values : float64[n, k]
+
+    Returns
+    -------
+    bool[n]
+        Rows that are equal are all on the front, or none is.
+    """
+    rows, inverse = np.unique(values, axis=0, return_inverse=True)
+    front = np.zeros(len(rows), dtype=bool)
+    # In the order of `unique`, a row can only be beaten by one before it, and then by one that is on the front.
+    best = np.empty_like(rows)
+    count = 0
+    for at, row in enumerate(rows):
+        if not (best[:count] <= row).all(axis=1).any():
+            front[at] = True
+            best[count] = row
+            count += 1
+    return front[inverse.reshape(-1)]

@@ -108,6 +108,7 @@ def _tiles(profile: Profile) -> list[tuple[str, str, str]]:
     total = profile.total
     rates = profile.bandwidth
     moved = total.memory["dram"].bytes
+    energy = in_energy(total.energy_nj), _energy_share(profile)
     return [
         ("cycles", f"{profile.cycles:,}", f"of {profile.once}"),
         ("time", in_time(profile.time_us), f"at {total.clock_mhz:g} MHz"),
@@ -118,7 +119,7 @@ def _tiles(profile: Profile) -> list[tuple[str, str, str]]:
             in_bytes(moved),
             f"{100 * rates.mean_bytes_per_cycle / rates.limit_bytes_per_cycle:.0f} % of the bus",
         ),
-        ("energy", *((in_energy(total.energy_nj), _energy_share(profile)) if total.energy_nj else ("–", "not in the table"))),
+        ("energy", *(energy if total.energy_nj else ("–", "the chip's table has none"))),
     ]
 
 
@@ -160,7 +161,7 @@ def _sentences(program: Program, profile: Profile) -> list[str]:
 def _energy_share(profile: Profile) -> str:
     energy = profile.total.energy_pj
     most = max(energy, key=lambda key: energy[key])
-    return f"most in: {component_name(most)}, {100 * energy[most] / sum(energy.values()):.0f} %"
+    return f"most in: {component_name(most)}, {100 * energy[most] / (sum(energy.values()) or 1):.0f} %"
 
 
 def _layers(program: Program, profile: Profile) -> dict[str, Any]:
@@ -173,7 +174,10 @@ def _layers(program: Program, profile: Profile) -> dict[str, Any]:
         Column("share", "share", "%", decimals=1, help="Of the run's cycles."),
         Column("time", "time", "µs", decimals=decimals_for(total.time_us), help="Cycles over the clock."),
         Column("energy", "energy", "nJ", decimals=decimals_for(total.energy_nj), help="All components."),
-        *(Column(f"cause_{cause}", cause, "cycles", help=f"Cycles in which {_CAUSE_WORDS[cause]}.") for cause in CAUSES),
+        *(
+            Column(f"cause_{cause}", cause, "cycles", help=f"Cycles in which {_CAUSE_WORDS[cause]}.")
+            for cause in CAUSES
+        ),
         Column("macs", "MACs", help="Multiply-accumulates of the model."),
         Column("utilization", "MAC util.", "%", decimals=2, help="MACs over what the array could do in these cycles."),
         Column("elements", "vector elements", shown=False, help="Elements through the vector unit."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from accelsim.profile.labels import printable
@@ -10,7 +11,7 @@ from accelsim.profile.palette import BLUE, CAUSE_STYLE, ORANGE, PURPLE
 from accelsim.report.columns import table_of
 from accelsim.report.manifest import Rows
 from accelsim.report.page import plot_text, render_page
-from accelsim.report.points import CAUSES, METRICS, OBJECTIVES, Points, key_columns, point_columns, points_of
+from accelsim.report.points import CAUSES, METRICS, Points, key_columns, point_columns, points_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +36,16 @@ class Results(Protocol):
     """
 
     @property
-    def points(self) -> pd.DataFrame: ...
+    def points(self) -> pd.DataFrame:
+        """A row a point."""
+
     @property
-    def layers(self) -> pd.DataFrame: ...
+    def layers(self) -> pd.DataFrame:
+        """A row a layer of a point."""
+
     @property
-    def meta(self) -> Mapping[str, Any]: ...
+    def meta(self) -> Mapping[str, Any]:
+        """What was asked for."""
 
 
 def sweep_page(results: Results, name: str, manifest: Rows) -> str:
@@ -56,22 +62,17 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
     meta = results.meta
     axes = {str(key): list(values) for key, values in meta["axes"].items()}
     points = points_of(results.points, axes, meta["objectives"])
+    layers = _layers(results.layers, points)
     data = {
         "points": table_of(point_columns(points), points.rows),
         "failed": table_of(key_columns(points, with_reason=True), points.failed),
         "keys": [{"key": key, "values": _distinct(points, key, axes.get(key, []))} for key in points.keys],
-        "metrics": [
-            {"key": key, "title": metric.title, "unit": metric.unit, "more": metric.more, "decimals": points.decimals[key]}
-            for key, metric in METRICS.items()
-            if key in points.metrics
-        ],
+        "metrics": [{"key": key, **asdict(METRICS[key]), "decimals": points.decimals[key]} for key in points.metrics],
         "objectives": points.objectives,
-        "groups": [
-            {"name": _group_name(points, group), "rows": rows} for group, rows in points.groups.items()
-        ],
+        "groups": [{"name": _group_name(points, group), "rows": rows} for group, rows in points.groups.items()],
         "front": points.front,
-        "layers": _layers(results.layers, points),
-        "causes": [{"name": cause, "colour": colour, "hatch": hatch[:1]} for cause, (colour, hatch) in CAUSE_STYLE.items()],
+        "layers": layers,
+        "causes": [{"name": cause, "colour": style[0], "hatch": style[1][:1]} for cause, style in CAUSE_STYLE.items()],
         "limits": [{"name": name, "colour": colour, "symbol": mark} for name, (colour, mark) in _LIMITS.items()],
         "components": [key for key in points.columns if key.startswith("energy_") and key != "energy_nj"],
     }
@@ -87,7 +88,7 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
         reasons=_reasons(points),
         axes=[(key, ", ".join(map(_text, values))) for key, values in axes.items()],
         constraints=[printable(str(text)) for text in meta["constraints"]],
-        whole_layers=data["layers"]["whole"],
+        whole_layers=layers["whole"],
         manifest=[*manifest, *_sweep_manifest(meta)],
     )
 
@@ -196,7 +197,6 @@ def _sweep_manifest(meta: Mapping[str, Any]) -> Rows:
     rows = [
         ("sweep: command", str(meta["command"])),
         ("sweep: accelsim", str(meta["accelsim"])),
-        ("sweep: format", str(meta["format"])),
         ("sweep: chip", f"{meta['chip']['name']}, SHA-256 {meta['chip']['sha256']}"),
         *(("sweep: model", f"{model['name']}, {model['path']}, SHA-256 {model['sha256']}") for model in meta["models"]),
     ]
@@ -217,4 +217,6 @@ def _text(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else printable(str(value))
+    return (
+        f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else printable(str(value))
+    )

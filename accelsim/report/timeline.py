@@ -36,8 +36,8 @@ def timeline_of(program: Program, counters: Counters) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``operations``, columns of each operation by time of its first beat, or ``bins``, active and busy cycles by time; None
-        of a run with no operation, or with more than `MOST_BINNED`.
+        ``operations``, the columns of `operation_columns`; or ``bins``, active and busy cycles by time; None of a run
+        with no operation, or with more than `MOST_BINNED`.
     """
     count = int(counters.operations[list(LANES)].sum())
     if not 0 < count <= MOST_BINNED:
@@ -94,8 +94,8 @@ def _in_turn(events: Events, free: NDArray[np.int64]) -> NDArray[np.int64]:
 class TimeBins:
     """What units do by layer and time, added up as operations come; memory does not grow with their number.
 
-    Active cycles of a unit are those from where an operation begins (see `operation_columns`) to its last beat; its busy
-    cycles count as spread evenly over them.
+    Active cycles of a unit are those from where an operation begins (see `operation_columns`) to its last beat; its
+    busy cycles count as spread evenly over them.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class TimeBins:
         return shares[..., :-1] * self.bin_cycles
 
     def stretches(self) -> list[dict[str, Any]]:
-        """Per unit and layer: its first bin with any active cycle, and the cycles of the bins from there to its last."""
+        """Per unit and layer its first bin with any active cycle, and the cycles of the bins from there to its last."""
         found = []
         active, busy = self.cycles_by_bin
         for unit, layer in np.argwhere(active.any(axis=2)).tolist():

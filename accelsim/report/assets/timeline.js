@@ -110,8 +110,7 @@ class Timeline {
       hovertemplate: "%{text}<extra></extra>",
       customdata: found.map((at) => o.index[at]),
       marker: {
-        color: found.map((at) => this.colour(o.layer[at])),
-        opacity,
+        color: found.map((at) => paler(this.colour(o.layer[at]), opacity)),
         // A white edge would cover narrow bars.
         line: { color: "#fff", width: found.map((at) => (to[at] - from[at] > (this.view[1] - this.view[0]) / 250 ? 0.5 : 0)) },
       },
@@ -172,6 +171,13 @@ class Timeline {
   clicked(point) {
     if (point.customdata !== undefined) showInstruction(point.customdata);
   }
+}
+
+/** A colour mixed with white, so that bars that lie on one another do not make a third. */
+function paler(colour, share) {
+  if (share === 1) return colour;
+  const parts = [1, 3, 5].map((at) => Math.round(255 - share * (255 - parseInt(colour.slice(at, at + 2), 16))));
+  return `rgb(${parts.join(",")})`;
 }
 
 /** Active and busy cycles by unit, layer and bin. */
