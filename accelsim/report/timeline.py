@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,8 @@ class TimeBins:
         """Per unit and layer its first bin with any active cycle, and the cycles of the bins from there to its last."""
         found = []
         active, busy = self.cycles_by_bin
+        # To a ten thousandth of a bin.
+        digits = max(0, 4 - math.floor(math.log10(self.bin_cycles)))
         for unit, layer in np.argwhere(active.any(axis=2)).tolist():
             used = np.flatnonzero(active[unit, layer])
             stretch = slice(used[0], used[-1] + 1)
@@ -159,8 +162,8 @@ class TimeBins:
                     "unit": unit,
                     "layer": layer if layer < self.layers else -1,
                     "first": int(used[0]),
-                    "active": np.round(active[unit, layer, stretch], 1),
-                    "busy": np.round(busy[unit, layer, stretch], 1),
+                    "active": np.round(active[unit, layer, stretch], digits),
+                    "busy": np.round(busy[unit, layer, stretch], digits),
                 }
             )
         return found
