@@ -61,7 +61,7 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
     """
     meta = results.meta
     axes = {str(key): list(values) for key, values in meta["axes"].items()}
-    points = points_of(results.points, axes, meta["objectives"])
+    points = points_of(results.points, axes, meta.get("objectives") or [])
     layers = _layers(results.layers, points)
     data = {
         "points": table_of(point_columns(points), points.rows),
@@ -87,7 +87,7 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
         best=[(_group_name(points, group), _best(points, rows)) for group, rows in points.groups.items()],
         reasons=_reasons(points),
         axes=[(key, ", ".join(map(_text, values))) for key, values in axes.items()],
-        constraints=[printable(str(text)) for text in meta["constraints"]],
+        constraints=[printable(str(text)) for text in meta.get("constraints") or []],
         whole_layers=layers["whole"],
         manifest=[*manifest, *_sweep_manifest(meta)],
     )
@@ -202,9 +202,10 @@ def _sweep_manifest(meta: Mapping[str, Any]) -> Rows:
     ]
     if meta.get("energy"):
         rows.append(("sweep: energy table", f"{meta['energy']['name']}, SHA-256 {meta['energy']['sha256']}"))
-    if meta["objectives"]:
+    if meta.get("objectives"):
         rows.append(("sweep: objectives", ", ".join(map(str, meta["objectives"]))))
-    rows.append(("sweep: seed", "none: nothing is drawn at random" if meta["seed"] is None else str(meta["seed"])))
+    seed = meta.get("seed")
+    rows.append(("sweep: seed", "none: nothing is drawn at random" if seed is None else str(seed)))
     return [(name, printable(value)) for name, value in rows]
 
 

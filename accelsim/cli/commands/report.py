@@ -30,7 +30,7 @@ _DATABASE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE.html",
-    help="The page.  [default: the input's name with .html, in the current folder]",
+    help="The page.  [default: the input's name with .html at its end, in the current folder]",
 )
 def report_command(source: Path, weight: Path | None, out: Path | None) -> None:
     """Write one HTML page, which needs no network: tables that sort and filter, and plots to point at and zoom.
@@ -38,7 +38,7 @@ def report_command(source: Path, weight: Path | None, out: Path | None) -> None:
     Of a program, whose cycles are counted: its layers, instructions, time, bandwidth, energy and memory map. Of a
     sweep's database: the Pareto front, what its keys do, every point and its layers.
     """
-    page = out or Path(f"{source.stem}.html")
+    page = out or Path("sweep.html" if source.is_dir() else f"{source.stem}.html")
     _check_page(page, source)
     command = shlex.join(["accelsim", "report", str(source), *(["--weight", str(weight)] if weight else [])])
     if _is_database(source):
@@ -65,8 +65,8 @@ def _check_page(page: Path, source: Path) -> None:
 
 
 def _is_database(source: Path) -> bool:
-    if source.suffix in _DATABASE_SUFFIXES:
-        return True
+    if source.suffix in _DATABASE_SUFFIXES or source.is_dir():
+        return True  # reading it says what is wrong; a folder is taken for the one a sweep's database lies in
     try:
         with source.open("rb") as file:
             return file.read(len(_SQLITE)) == _SQLITE
@@ -95,4 +95,19 @@ def _program(source: Path, weight: Path | None, command: str) -> str:
 
 
 def _sweep(source: Path, command: str) -> str:
-    raise NotImplementedError
+    import sqlite3
+
+    from pandas.errors import DatabaseError
+
+    from accelsim.explore.database import read_results
+    from accelsim.report import sweep_page
+    from accelsim.report.manifest import versions
+
+    results = read_results(source)
+    try:
+        count = len(results.points), len(results.layers)
+    except (sqlite3.Error, DatabaseError, ValueError) as error:
+        raise InputError(source, "", f"can't be read: {error}", "an undamaged database") from None
+    if not count[0]:
+        raise InputError(source, "points", "there is none yet", "at least one, done or failed")
+    return sweep_page(results, results.path.name, [("command", command), *versions()])

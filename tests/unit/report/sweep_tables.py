@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from accelsim.explore.results import LAYER_COLUMNS
+
 AXES: dict[str, list[Any]] = {
     "mac.rows": [8, 16, 32],
     "mac.columns": [8, 16, 32, 64],
@@ -69,7 +71,7 @@ def made_results(
         "seed": 7 if objectives else None,
         "energy": {"name": "45nm", "sha256": "c" * 64},
     }
-    return MadeResults(pd.DataFrame(points), pd.DataFrame(rows), meta)
+    return MadeResults(pd.DataFrame(points), pd.DataFrame(rows, columns=["number", *LAYER_COLUMNS]), meta)
 
 
 def _layer(layer: tuple[str, str, int, int], settings: Mapping[str, Any], batch: int, scale: int) -> dict[str, Any]:
