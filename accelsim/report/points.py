@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from accelsim.explore.objectives import OBJECTIVES
+from accelsim.explore.pareto import front_mask
 from accelsim.profile.labels import printable
 from accelsim.profile.profile import CAUSES
 from accelsim.report.columns import Column, decimals_for
@@ -18,7 +19,7 @@ from accelsim.report.figures import component_name
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CAUSES", "METRICS", "OBJECTIVES", "Points", "key_columns", "point_columns", "points_of"]
+__all__ = ["CAUSES", "METRICS", "Points", "key_columns", "point_columns", "points_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,6 @@ METRICS = {
     "utilization": Metric("MAC utilization", "%", more=True),
     "ratio": Metric("cycles over the bound", ""),
 }
-OBJECTIVES = {"latency": "time_us", "cycles": "cycles", "energy": "energy_nj", "area": "area_mm2"}
-"""Which of the metrics a search's objective is."""
 _BY_DEFAULT = ("time_us", "energy_nj", "area_mm2")
 
 
@@ -94,7 +93,7 @@ def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives
     axes : mapping of str to sequence
         The swept keys and their values.
     objectives : sequence of str
-        A search's, of `OBJECTIVES`; empty for a sweep, whose front is of time, energy and area, where known.
+        A search's, by their names; empty for a sweep, whose front is of time, energy and area, where known.
     """
     rows, failed = [], []
     for record in frame.sort_values("number", kind="stable").to_dict("records"):
@@ -108,14 +107,14 @@ def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives
     if len({row["schedule_asked"] for row in (*rows, *failed)}) > 1:
         keys.append("schedule_asked")
     known = [key for key in METRICS if any(row.get(key) for row in rows)]
-    wanted = [OBJECTIVES[name] for name in objectives if name in OBJECTIVES] or list(_BY_DEFAULT)
+    wanted = [OBJECTIVES[name].column for name in objectives if name in OBJECTIVES] or list(_BY_DEFAULT)
     chosen = [key for key in wanted if key in known] or known[:1]
     groups: dict[tuple[str, int], list[int]] = {}
     for at, row in enumerate(rows):
         groups.setdefault((str(row["model"]), int(row["batch"])), []).append(at)
     front = np.zeros(len(rows), dtype=bool)
     for places in groups.values():
-        values = np.array([[_or_worst(rows[at][key]) for key in chosen] for at in places])
+        values = np.array([[_number(rows[at][key]) for key in chosen] for at in places])
         front[places] = front_mask(values)
     for row, first in zip(rows, front.tolist(), strict=True):
         row["front"] = "yes" if first else ""
@@ -209,30 +208,5 @@ def _decimals(values: Sequence[float | None]) -> int:
     return decimals_for(float(np.median(present)))
 
 
-def _or_worst(value: float | None) -> float:
-    return math.inf if value is None else float(value)
-
-
-def front_mask(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows no other row beats: none is smaller in one column and not larger in any.
-
-    Parameters
-    ----------
-    values : float64[n, k]
-
-    Returns
-    -------
-    bool[n]
-        Rows that are equal are all on the front, or none is.
-    """
-    rows, inverse = np.unique(values, axis=0, return_inverse=True)
-    front = np.zeros(len(rows), dtype=bool)
-    # In the order of `unique`, a row can only be beaten by one before it, and then by one that is on the front.
-    best = np.empty_like(rows)
-    count = 0
-    for at, row in enumerate(rows):
-        if not (best[:count] <= row).all(axis=1).any():
-            front[at] = True
-            best[count] = row
-            count += 1
-    return front[inverse.reshape(-1)]
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from accelsim.chip.load import describe_keys
+from accelsim.costs import known
 from accelsim.isa.assembler import format_instruction
 from accelsim.isa.program import Program
 from accelsim.profile import Part, Profile
@@ -33,6 +35,7 @@ _CAUSE_WORDS = {
     "dram": "a transfer from or to DRAM is waited for",
     "sequencer": "only the sequencer is at work",
 }
+_ONE = {"mac": "a multiply-accumulate", "vector": "an element"}
 _UNIT_WORDS = {
     "busy": "A beat is issued.",
     "semaphore": "An instruction waits for a semaphore.",
@@ -73,12 +76,17 @@ def program_page(
     }
     if profile.total.macs:
         figures["roofline"] = roofline_figure(profile)
-    if any(profile.total.energy_pj.values()):
+    if _has_energy(profile):
         figures["energy"] = energy_figure(profile)
     names = [printable(part.name) for part in profile.layers]
     data = {
         "figures": figures,
-        "tables": {"layers": _layers(program, profile), "units": _units(profile), "chip": _chip(program)},
+        "tables": {
+            "layers": _layers(program, profile),
+            "units": _units(profile),
+            "chip": _chip(program),
+            "costs": _costs(profile),
+        },
         "layers": [plot_text(name) for name in names],
         "colours": colours_of(profile),
         "cycles": profile.cycles,
@@ -108,7 +116,8 @@ def _tiles(profile: Profile) -> list[tuple[str, str, str]]:
     total = profile.total
     rates = profile.bandwidth
     moved = total.memory["dram"].bytes
-    energy = in_energy(total.energy_nj), _energy_share(profile)
+    energy = (in_energy(total.energy_nj), _energy_share(profile)) if _has_energy(profile) else ("–", "not known")
+    area = known(profile.costs.total_area_mm2)
     return [
         ("cycles", f"{profile.cycles:,}", f"of {profile.once}"),
         ("time", in_time(profile.time_us), f"at {total.clock_mhz:g} MHz"),
@@ -119,7 +128,8 @@ def _tiles(profile: Profile) -> list[tuple[str, str, str]]:
             in_bytes(moved),
             f"{100 * rates.mean_bytes_per_cycle / rates.limit_bytes_per_cycle:.0f} % of the bus",
         ),
-        ("energy", *(energy if total.energy_nj else ("–", "the chip's table has none"))),
+        ("energy", *energy),
+        *([("area", f"{area:.4g} mm²", f"table {profile.costs.table}")] if area else []),
     ]
 
 
@@ -147,15 +157,31 @@ def _sentences(program: Program, profile: Profile) -> list[str]:
     rates = profile.bandwidth
     return [
         first,
-        f"It can't take less than {bound.cycles:,} cycles on this chip; that is set by: {bound.limit} ({others}). "
+        f"The lower bound is {bound.cycles:,} cycles, set by: {bound.limit} ({others}). "
         f"The run takes {profile.ratio:.2f} times as long.",
         f"Of its cycles, {waits}. The layer with most of them is {printable(longest.name)}: {longest.cycles:,}, or "
         f"{100 * longest.share:.1f} %.",
         f"The MAC array does {total.macs:,} multiply-accumulates, {100 * total.mac_utilization:.2f} % of what it could "
         f"in that time. DRAM moves {total.memory['dram'].bytes:,} bytes, {rates.mean_bytes_per_cycle:.2f} a cycle of "
         f"the {rates.limit_bytes_per_cycle:g} the bus can do.",
-        *([f"Energy is {in_energy(total.energy_nj)}; {_energy_share(profile)}."] if total.energy_nj else []),
+        *([f"Energy is {in_energy(total.energy_nj)}; {_energy_share(profile)}."] if _has_energy(profile) else []),
+        *([f"{_area(profile)} Energy and area are by {profile.costs.basis}; see below what they leave out."]),
     ]
+
+
+def _has_energy(profile: Profile) -> bool:
+    """Whether the cost table knows of each action that the run has, and any of them takes energy."""
+    return not math.isnan(profile.total.energy_nj) and profile.total.energy_nj > 0
+
+
+def _area(profile: Profile) -> str:
+    area = profile.costs.area_mm2
+    whole = known(profile.costs.total_area_mm2)
+    if not whole:
+        return "Its area is not known."
+    most = max(area, key=lambda key: area[key].value)
+    share = 100 * area[most].value / whole
+    return f"Array, vector unit and memories cover {whole:.4g} mm², most of it: {component_name(most)}, {share:.0f} %."
 
 
 def _energy_share(profile: Profile) -> str:
@@ -267,6 +293,32 @@ def _chip(program: Program) -> dict[str, Any]:
         for key, value, meaning, source in describe_keys(program.chip)
     ]
     return table_of(columns, rows)
+
+
+def _costs(profile: Profile) -> dict[str, Any]:
+    columns = [
+        Column("part", "part", kind="text"),
+        Column("what", "figure", kind="text"),
+        Column("value", "value", decimals=None),
+        Column("unit", "unit", kind="text"),
+        Column("source", "where it comes from", kind="text"),
+    ]
+    costs = profile.costs
+    figures = [
+        *(
+            (component_name(key), f"energy of {_ONE.get(key, 'a byte')}", "pJ", figure)
+            for key, figure in costs.action_pj.items()
+        ),
+        ("all", "leakage", "mW", costs.leakage_mw),
+        *((component_name(key), "area", "mm²", figure) for key, figure in costs.area_mm2.items()),
+    ]
+    return table_of(
+        columns,
+        [
+            {"part": part, "what": what, "value": figure.value, "unit": unit, "source": printable(figure.source)}
+            for part, what, unit, figure in figures
+        ],
+    )
 
 
 def _value(value: Any) -> str:

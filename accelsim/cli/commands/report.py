@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from accelsim.cli.console import say_written, spinner
+from accelsim.cli.cost_choice import energy_option, with_energy
 from accelsim.cli.output_folder import check_output_folder, output_folder
 from accelsim.errors import InputError
 
@@ -32,7 +33,8 @@ _DATABASE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
     metavar="FILE.html",
     help="The page.  [default: the input's name with .html at its end, in the current folder]",
 )
-def report_command(source: Path, weight: Path | None, out: Path | None) -> None:
+@energy_option
+def report_command(source: Path, weight: Path | None, out: Path | None, energy: str | None) -> None:
     """Write one HTML page, which needs no network: tables that sort and filter, and plots to point at and zoom.
 
     Of a program, whose cycles are counted: its layers, instructions, time, bandwidth, energy and memory map. Of a
@@ -40,13 +42,15 @@ def report_command(source: Path, weight: Path | None, out: Path | None) -> None:
     """
     page = out or Path("sweep.html" if source.is_dir() else f"{source.stem}.html")
     _check_page(page, source)
-    command = shlex.join(["accelsim", "report", str(source), *(["--weight", str(weight)] if weight else [])])
+    options = {"--weight": weight, "--energy": energy}
+    given = [text for name, value in options.items() if value is not None for text in (name, str(value))]
+    command = shlex.join(["accelsim", "report", str(source), *given])
     if _is_database(source):
-        if weight is not None:
-            raise InputError("--weight", "", "a sweep has no weights' file", "it only with a program")
+        if given:
+            raise InputError(given[0], "", f"{source} is a sweep, whose figures are there", "it only with a program")
         text = _sweep(source, command)
     else:
-        text = _program(source, weight, command)
+        text = _program(source, weight, energy, command)
 
     from accelsim.isa.atomic import write_files
 
@@ -74,7 +78,7 @@ def _is_database(source: Path) -> bool:
         return False  # reading it as a program says why
 
 
-def _program(source: Path, weight: Path | None, command: str) -> str:
+def _program(source: Path, weight: Path | None, energy: str | None, command: str) -> str:
     from accelsim.isa.atomic import read_bytes
     from accelsim.isa.files import read_program
     from accelsim.machine.run import time_frame
@@ -84,7 +88,7 @@ def _program(source: Path, weight: Path | None, command: str) -> str:
     from accelsim.report.manifest import program_hashes, versions
     from accelsim.report.timeline import timeline_of
 
-    program = read_program(source, weight)
+    program = with_energy(read_program(source, weight), energy)
     cfg = read_bytes(source, "a compiled program (.cfg)")
     with spinner("simulating"), compiled_beside(values=False):
         counters = time_frame(program)

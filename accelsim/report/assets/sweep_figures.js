@@ -9,7 +9,7 @@ const PALE = "#d5dae0";
 const MOST_LINES = 1000;
 const MOST_CELLS_WITH_NUMBERS = 150;
 const WIDE_COLOURS = 4; // and colours are
-const WIDE = 30; // largest over smallest from which on an axis is logarithmic
+const WIDE = 5; // largest over smallest from which on an axis is logarithmic
 
 function titleOf(key) {
   const metric = METRIC.get(key);

@@ -3,23 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from report_runs import MANIFEST, data_of
 from sweep_tables import AXES, LAYERS, made_results
 
 from accelsim.report import sweep, sweep_page
-from accelsim.report.points import front_mask, point_columns, points_of
-
-Values = st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=30)
-
-
-@given(Values)
-def test_the_front_is_what_nothing_beats(rows: list[tuple[int, ...]]) -> None:
-    def beaten(row: tuple[int, ...]) -> bool:
-        return any(all(a <= b for a, b in zip(other, row, strict=True)) and other != row for other in rows)
-
-    assert front_mask(np.array(rows, dtype=np.float64)).tolist() == [not beaten(row) for row in rows]
+from accelsim.report.points import point_columns, points_of
 
 
 def test_points_done_and_failed_are_kept_apart() -> None:
