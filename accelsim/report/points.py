@@ -45,7 +45,7 @@ METRICS = {
     "area_mm2": Metric("area", "mm²"),
     "dram_bytes": Metric("DRAM traffic", "bytes"),
     "utilization": Metric("MAC utilization", "%", more=True),
-    "ratio": Metric("cycles over the bound", ""),
+    "ratio": Metric("over bound", "×"),
 }
 _BY_DEFAULT = ("time_us", "energy_nj", "area_mm2")
 

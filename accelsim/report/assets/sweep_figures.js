@@ -8,7 +8,7 @@ const CLASSES = ["#0072B2", "#56B4E9", "#9AA3AC", "#E69F00", "#D55E00"]; // best
 const PALE = "#d5dae0";
 const MOST_LINES = 1000;
 const MOST_CELLS_WITH_NUMBERS = 150;
-const WIDE_COLOURS = 4; // and colours are
+const WIDE_COLOURS = 3; // and colours are
 const WIDE = 5; // largest over smallest from which on an axis is logarithmic
 
 function titleOf(key) {

@@ -168,6 +168,18 @@ def test_the_heat_map_shows_the_best_of_each_cell(sweep: Page) -> None:
     sweep.wait(lambda: set(sweep.run(rows)) == {16}, "the key that is no axis is fixed")
 
 
+def test_a_cell_whose_points_all_failed_has_a_cross(driver: Any, folder: Path) -> None:
+    made = made_results({"mac.rows": [8, 16], "mac.columns": [8, 16]}, failing=2)
+    page = Page(driver, written(sweep_page(made, "lost", MANIFEST), folder / "lost.html"))
+    marks = page.run(
+        """const marks = document.getElementById("heat-plot").layout.annotations;
+        return marks.map((one) => [one.x, one.y, one.text])"""
+    )
+    assert [mark[:2] for mark in marks if mark[2] == "✕"] == [[0, 1], [1, 1]]
+    assert len(marks) == 4
+    assert page.complaints() == []
+
+
 def test_networks_and_batches_are_shown_apart(driver: Any, folder: Path) -> None:
     made = made_results({"mac.rows": [8, 16, 32], "mac.columns": [8, 16]}, models=("small", "big"), with_area=False)
     page = Page(driver, written(sweep_page(made, "two", MANIFEST), folder / "two.html"))
