@@ -165,7 +165,7 @@ def _sentences(program: Program, profile: Profile) -> list[str]:
         f"in that time. DRAM moves {total.memory['dram'].bytes:,} bytes, {rates.mean_bytes_per_cycle:.2f} a cycle of "
         f"the {rates.limit_bytes_per_cycle:g} the bus can do.",
         *([f"Energy is {in_energy(total.energy_nj)}; {_energy_share(profile)}."] if _has_energy(profile) else []),
-        *([f"{_area(profile)} Energy and area are by {profile.costs.basis}; see below what they leave out."]),
+        f"{_area(profile)} Energy and area are by {profile.costs.basis}; see below what they leave out.",
     ]
 
 

@@ -79,6 +79,18 @@ def test_the_bundled_workloads_page(accelsim: Program, tmp_path: Path) -> None:
     assert "lstm takes 4,469 cycles (11.17 µs) for a frame on chip tx5368" in page.read_text(encoding="utf-8")
 
 
+def test_a_cost_table_of_ones_choice(accelsim: Program, tmp_path: Path) -> None:
+    cfg = workload_folder("kws12") / "lstm_quantize_r.cfg"
+    accelsim.ok("report", cfg, "--energy", "7nm", "--out", tmp_path / "7nm.html")
+    text = (tmp_path / "7nm.html").read_text(encoding="utf-8")
+    assert "Energy and area are by cost table 7nm" in text
+    assert "Its area is not known." in text
+    accelsim.ok("report", cfg, "--energy", "none", "--out", tmp_path / "none.html")
+    text = (tmp_path / "none.html").read_text(encoding="utf-8")
+    assert "Energy is" not in text
+    assert 'data-figure="energy"' not in text
+
+
 def test_mistakes_are_one_line_and_leave_nothing(accelsim: Program, files: Files) -> None:
     cfg = files / "kws_quantize_r.cfg"
     page = files / "page.html"
@@ -122,6 +134,7 @@ def test_databases_that_are_no_sweeps_are_refused(accelsim: Program, files: File
     empty = database(files / "empty.sqlite", count=0)
     assert "there is none yet" in refused_database(accelsim, empty, page)
     assert refused(accelsim, files, "report", text, "--weight", "x", "--out", page).startswith("--weight: ")
+    assert refused(accelsim, files, "report", text, "--energy", "7nm", "--out", page).startswith("--energy: ")
 
 
 def test_a_damaged_database_is_refused(accelsim: Program, files: Files) -> None:
