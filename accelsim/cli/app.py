@@ -16,6 +16,7 @@ from accelsim.cli.commands.energy import energy_command
 from accelsim.cli.commands.make_input import make_input_command
 from accelsim.cli.commands.profile import profile_command
 from accelsim.cli.commands.quant import quant_command
+from accelsim.cli.commands.report import report_command
 from accelsim.cli.commands.run import run_command
 from accelsim.cli.commands.sweep import sweep_command
 from accelsim.cli.commands.validate import validate_command
@@ -91,6 +92,7 @@ for _command in (
     compile_command,
     run_command,
     profile_command,
+    report_command,
     make_input_command,
     chips_command,
     energy_command,

@@ -14,7 +14,20 @@ from accelsim.cli.app import app
 from accelsim.errors import InputError, InternalError, ManyErrors
 from tests.support.command_line import Program
 
-COMMANDS = ["quant", "compile", "run", "profile", "make-input", "chips", "energy", "disasm", "asm", "validate"]
+COMMANDS = [
+    "quant",
+    "compile",
+    "run",
+    "profile",
+    "report",
+    "make-input",
+    "chips",
+    "energy",
+    "disasm",
+    "asm",
+    "sweep",
+    "validate",
+]
 
 
 def test_help_lists_every_command(accelsim: Program) -> None:

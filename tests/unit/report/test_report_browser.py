@@ -1,0 +1,184 @@
+"""A program's page in a real browser: that it loads, and does what a reader asks of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page_reading import buttons, column, header, numbers, said, written
+from report_runs import NASTY, Recorded, page_of, record
+
+from accelsim.report import timeline
+from tests.support.browser import Page
+
+
+@pytest.fixture(scope="module")
+def program_path(recorded: Recorded, folder: Path) -> Path:
+    return written(page_of(recorded), folder / "program.html")
+
+
+@pytest.fixture
+def program(driver: Any, program_path: Path) -> Page:
+    return Page(driver, program_path)
+
+
+@pytest.mark.parametrize("width", [1400, 1000])
+def test_a_programs_page_loads_without_a_complaint_or_a_request(driver: Any, program_path: Path, width: int) -> None:
+    driver.set_window_size(width, 900)
+    try:
+        page = Page(driver, program_path)
+        plots = page.driver.find_elements("css selector", ".plot .main-svg")
+        assert len(plots) >= 6
+        assert page.complaints() == []
+        assert page.requests() == [program_path.as_uri()]
+        # Nothing is wider than the window.
+        assert page.run("return document.documentElement.scrollWidth <= window.innerWidth")
+    finally:
+        driver.set_window_size(1400, 900)
+
+
+def test_plots_do_not_reach_into_the_next_section(program: Page) -> None:
+    overlaps = program.run(
+        """return [...document.querySelectorAll(".plot")].filter((plot) => {
+          const svg = plot.querySelector(".main-svg"), next = plot.closest("section").nextElementSibling;
+          return next && svg.getBoundingClientRect().bottom > next.getBoundingClientRect().top;
+        }).map((plot) => plot.dataset.figure || plot.id)"""
+    )
+    assert overlaps == []
+
+
+def test_a_page_has_no_button_that_sends_data_away(program: Page) -> None:
+    assert set(buttons(program)) == {"Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"}
+
+
+def test_the_policy_keeps_scripts_from_asking(program: Page) -> None:
+    program.requests()
+    refused = program.run(
+        """const image = document.createElement("script"); image.textContent = "window.ran = true";
+        document.body.append(image); return window.ran === undefined"""
+    )
+    assert refused
+    assert any("Content Security Policy" in text for text in program.complaints())
+
+
+def test_layers_sort_by_their_headers(program: Page) -> None:
+    given = numbers(column(program, "layers", "cycles"))
+    header(program, "layers", "cycles").click()
+    assert numbers(column(program, "layers", "cycles")) == sorted(given, reverse=True)
+    header(program, "layers", "cycles").click()
+    assert numbers(column(program, "layers", "cycles")) == sorted(given)
+    header(program, "layers", "cycles").click()
+    assert numbers(column(program, "layers", "cycles")) == given
+    header(program, "layers", "layer").click()
+    assert column(program, "layers", "layer") == sorted(column(program, "layers", "layer"))
+
+
+def test_tables_filter_by_text_and_by_range(program: Page) -> None:
+    program.one('[data-table="layers"] [data-filter="name"]').send_keys("LSTM")
+    assert column(program, "layers", "layer") == ["lstm_0", "lstm_1"]
+    assert said(program, "layers") == "2 of 4 rows"
+    program.one('[data-table="layers"] .bar button').click()
+    assert len(column(program, "layers", "layer")) == 4
+    cycles = numbers(column(program, "layers", "cycles"))
+    middle = sorted(cycles)[2]
+    box = program.one('[data-table="layers"] [data-filter="cycles"]')
+    for text, kept in (
+        (f">={middle:,.0f}", [one for one in cycles if one >= middle]),
+        (f"..{middle}", [one for one in cycles if one <= middle]),
+        (f"{middle}..{middle}", [middle]),
+        (f"<{middle}", [one for one in cycles if one < middle]),
+        (f"{middle:.0f}", [middle]),
+    ):
+        box.clear()
+        box.send_keys(text)
+        assert numbers(column(program, "layers", "cycles")) == kept, text
+    box.clear()
+    box.send_keys("many")
+    assert box.get_attribute("aria-invalid") == "true"
+    assert numbers(column(program, "layers", "cycles")) == cycles
+
+
+def test_a_click_on_a_layer_shows_its_instructions(program: Page, recorded: Recorded) -> None:
+    program.one('[data-table="layers"] tbody tr:nth-child(2)').click()
+    marked = program.run(
+        "return [...document.querySelectorAll('#listing .chosen[data-index]')].map((one) => +one.dataset.index)"
+    )
+    indices = [index for index, layer in enumerate(recorded.program.layer_indices) if layer == 1]
+    assert marked == indices
+    assert program.texts("#layer-said") == [f"lstm_1: {len(indices)} instructions"]
+    in_sight = program.run(
+        """const box = document.getElementById("listing").getBoundingClientRect();
+        const line = document.getElementById("layer-1").getBoundingClientRect();
+        return line.top >= box.top && line.bottom <= box.bottom"""
+    )
+    assert in_sight
+    program.one("#only-layer").click()
+    shown = program.run(
+        "return [...document.querySelectorAll('#listing div')].filter((one) => one.offsetParent).length"
+    )
+    assert shown == len(program.texts("#listing .chosen"))
+
+
+def test_a_layer_is_chosen_by_the_keyboard_too(program: Page) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    program.one('[data-table="layers"] tbody tr').send_keys(Keys.ARROW_DOWN)
+    program.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    assert program.texts("#layer-said")[0].startswith("lstm_1:")
+    assert program.texts('[data-table="layers"] tr.chosen td:nth-child(2)') == ["lstm_1"]
+
+
+def test_a_click_on_a_bar_shows_its_layer(program: Page) -> None:
+    program.click('[data-figure="cycles"] .trace.bars .point path')
+    program.wait(lambda: program.texts("#layer-said")[0].startswith("lstm_0:"), "the bar's layer is shown")
+
+
+def test_the_timeline_zooms_to_single_operations(program: Page, recorded: Recorded) -> None:
+    whole = program.texts("#timeline-said")[0]
+    assert f"cycles 0 to {recorded.profile.cycles:,} " in whole
+    program.drag("#timeline-plot .nsewdrag", (0.4, 0.5), (0.6, 0.5))
+    program.wait(lambda: program.texts("#timeline-said")[0] != whole, "the stretch is shown")
+    first, last = program.run("return document.getElementById('timeline-plot').layout.xaxis.range")
+    assert first == pytest.approx(0.4 * recorded.profile.cycles, abs=0.02 * recorded.profile.cycles)
+    assert last == pytest.approx(0.6 * recorded.profile.cycles, abs=0.02 * recorded.profile.cycles)
+    program.one('[data-view="whole"]').click()
+    program.wait(lambda: program.texts("#timeline-said")[0] == whole, "the whole run is shown")
+    program.one('[data-view="in"]').click()
+    program.wait(lambda: program.texts("#timeline-said")[0] != whole, "half of it is shown")
+
+
+def test_a_click_on_an_operation_shows_its_instruction(program: Page) -> None:
+    program.click("#timeline-plot .trace:nth-child(2) .point path")
+    program.wait(lambda: program.texts("#listing .pointed"), "the operation's instruction is marked")
+
+
+def test_shares_of_the_timeline_are_the_same_from_operations_and_from_bins(
+    program: Page, driver: Any, recorded: Recorded, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """const timeline = Object.create(Timeline.prototype);
+      Object.assign(timeline, { timeline: DATA.timeline, cycles: DATA.cycles, view: [0, DATA.cycles] });
+      const counted = DATA.timeline.operations !== undefined;
+      const { cells } = counted ? timeline.countedBins(timeline.inSight()) : timeline.givenBins();
+      const sums = {};
+      for (const { unit, layer, active, busy } of cells) {
+        const key = `${unit} ${layer}`;
+        sums[key] = [(sums[key] || [0, 0])[0] + active, (sums[key] || [0, 0])[1] + busy];
+      }
+      return sums"""
+    counted = program.run(script)
+    monkeypatch.setattr(timeline, "MOST_OPERATIONS", 1)
+    binned = Page(driver, written(page_of(recorded), folder / "bins.html"))
+    assert binned.complaints() == []
+    given = binned.run(script)
+    assert given.keys() == counted.keys()
+    for key, values in counted.items():
+        assert given[key] == pytest.approx(values, rel=1e-3, abs=0.1), key
+
+
+def test_names_that_look_like_tags_are_shown_as_they_are(driver: Any, folder: Path) -> None:
+    page = Page(driver, written(page_of(record(NASTY)), folder / "nasty.html"))
+    assert column(page, "layers", "layer")[0] == NASTY
+    assert any("<img" in one for one in page.texts('[data-figure="cycles"] .ytick text'))
+    assert page.run("return document.images.length") == 0
+    assert page.complaints() == []
