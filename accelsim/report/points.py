@@ -11,6 +11,7 @@ import numpy as np
 
 from accelsim.explore.objectives import OBJECTIVES
 from accelsim.explore.pareto import front_mask
+from accelsim.profile.energy import COMPONENTS
 from accelsim.profile.labels import printable
 from accelsim.profile.profile import CAUSES
 from accelsim.report.columns import Column, decimals_for
@@ -38,15 +39,20 @@ class Metric:
     more: bool = False
 
 
+COMPONENT_COLUMNS = tuple(f"energy_{name}_nj" for name in COMPONENTS)
 METRICS = {
     "time_us": Metric("time", "µs"),
     "cycles": Metric("cycles", ""),
+    "time_per_frame_us": Metric("time a frame", "µs"),
     "energy_nj": Metric("energy", "nJ"),
+    "energy_per_frame_nj": Metric("energy a frame", "nJ"),
     "area_mm2": Metric("area", "mm²"),
     "dram_bytes": Metric("DRAM traffic", "bytes"),
     "utilization": Metric("MAC utilization", "%", more=True),
     "ratio": Metric("over bound", "×"),
 }
+_A_FRAME = {"time_per_frame_us": "time_us", "energy_per_frame_nj": "energy_nj"}
+"""What is the same in a sweep without batches."""
 _BY_DEFAULT = ("time_us", "energy_nj", "area_mm2")
 
 
@@ -108,7 +114,10 @@ def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives
         keys.append("schedule_asked")
     known = [key for key in METRICS if any(row.get(key) for row in rows)]
     wanted = [OBJECTIVES[name].column for name in objectives if name in OBJECTIVES] or list(_BY_DEFAULT)
-    chosen = [key for key in wanted if key in known] or known[:1]
+    if all(row["batch"] == 1 for row in rows):
+        known = [key for key in known if key not in _A_FRAME]
+        wanted = [_A_FRAME.get(key, key) for key in wanted]
+    chosen = [key for key in dict.fromkeys(wanted) if key in known] or known[:1]
     groups: dict[tuple[str, int], list[int]] = {}
     for at, row in enumerate(rows):
         groups.setdefault((str(row["model"]), int(row["batch"])), []).append(at)
@@ -136,7 +145,10 @@ def point_columns(points: Points) -> list[Column]:
             decimals=points.decimals[key],
             shown=key != "dram_bytes" or len(points.keys) <= 3,
         )
-        for key in ("cycles", "time_us", "ratio", "utilization", "energy_nj", "area_mm2", "dram_bytes")
+        for key in (
+            *("cycles", "time_us", "time_per_frame_us", "ratio", "utilization"),
+            *("energy_nj", "energy_per_frame_nj", "area_mm2", "dram_bytes"),
+        )
         if key in points.metrics
     ]
     hidden = [
@@ -147,7 +159,7 @@ def point_columns(points: Points) -> list[Column]:
         *(
             Column(key, component_name(key[len("energy_") : -len("_nj")]), "nJ", decimals=None, shown=False)
             for key in points.columns
-            if key.startswith("energy_") and key != "energy_nj"
+            if key in COMPONENT_COLUMNS
         ),
         Column("schedule", "schedule", kind="text", shown=False, help="The one that was taken."),
     ]

@@ -11,7 +11,7 @@ from accelsim.profile.palette import BLUE, CAUSE_STYLE, ORANGE, PURPLE
 from accelsim.report.columns import table_of
 from accelsim.report.manifest import Rows
 from accelsim.report.page import plot_text, render_page
-from accelsim.report.points import CAUSES, METRICS, Points, key_columns, point_columns, points_of
+from accelsim.report.points import CAUSES, COMPONENT_COLUMNS, METRICS, Points, key_columns, point_columns, points_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
         "layers": layers,
         "causes": [{"name": cause, "colour": style[0], "hatch": style[1][:1]} for cause, style in CAUSE_STYLE.items()],
         "limits": [{"name": name, "colour": colour, "symbol": mark} for name, (colour, mark) in _LIMITS.items()],
-        "components": [key for key in points.columns if key.startswith("energy_") and key != "energy_nj"],
+        "components": [key for key in points.columns if key in COMPONENT_COLUMNS],
     }
     return render_page(
         "sweep.html.jinja",
