@@ -14,7 +14,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from accelsim.chip import load_chip
+from accelsim.explore.constraints import Constraint
 from accelsim.explore.database import read_results
+from accelsim.explore.models import read_models
+from accelsim.explore.space import fixed_values
+from accelsim.explore.sweep import Sweep
+from accelsim.explore.sweep_file import read_sweep_file
 from tests.support.command_line import Files, Program, refused
 
 
@@ -90,6 +96,15 @@ def test_a_sweep_file(accelsim: Program, files: Files) -> None:
     accelsim.ok("sweep", "-f", files / "list.toml", "--out", files / "list", "-j", 1)
     found = read_results(files / "list").points
     assert list(zip(found["batch"], found["mac.rows"], strict=True)) == [(2, 2), (1, 8)]
+
+
+def test_the_bundled_sweep_file_is_one() -> None:
+    """All of it is simulated by who follows the README; here its points are counted."""
+    file = read_sweep_file(Path(__file__).parents[3] / "workloads" / "kws12" / "sweep.toml")
+    chip = load_chip(file.chip or "")
+    constraints = [Constraint(text, fixed_values(chip)) for text in file.constraints]
+    sweep = Sweep(read_models(file.models), chip, file.axes, constraints)
+    assert len(list(sweep.space.numbers())) == 15 * 9
 
 
 def test_a_float_model_counts_as_the_quantized_one(accelsim: Program, files: Files) -> None:
