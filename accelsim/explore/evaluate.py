@@ -110,7 +110,8 @@ class Evaluator:
                 counters = choice.counters or self._engine.whole(choice.program)
             except InputError as error:
                 return error
-            return choice.program, counters, self._engine.bound(choice.program)
+            # Remembered without its weights: a report needs none.
+            return replace(choice.program, image=b""), counters, self._engine.bound(choice.program)
 
         found = self._programs.get(key, compiled)
         if isinstance(found, InputError):
