@@ -237,6 +237,47 @@ def long_trace(folder: Path, times: int) -> Figures:
     return task_figures(runs, "events", "file_mb")
 
 
+@row("a sweep of 1,000 points: the keyword model, MAC array x weights' memory x bandwidth", Target("wall_s", 20))
+def sweep_keyword(folder: Path, times: int) -> Figures:
+    """The whole command, one process a core."""
+    grid = ("mac.rows=4:40:+4", "mac.columns=8:64:x2", "sram.weights.capacity_bytes=32768:524288:x2")
+    words = [word for axis in (*grid, "dram.bytes_per_cycle=1:16:x2") for word in ("--set", axis)]
+    return _sweep(folder, times, _quantized_keyword_model(folder), *words)
+
+
+@row(
+    "a sweep of 100 points: 4 bidirectional LSTM layers, 1952 -> 384, T = 195, MAC array x bandwidth",
+    Target("wall_s", 60),
+)
+def sweep_bidirectional(folder: Path, times: int) -> Figures:
+    """The whole command on the large chip's variants, one process a core."""
+    model = json.loads(task_process("bidirectional_model", folder, 1952, 384, 195, 4).output)["model"]
+    grid = ("mac.rows=16:256:x2", "mac.columns=32:256:x2", "dram.bytes_per_cycle=4:64:x2")
+    words = [word for axis in grid for word in ("--set", axis)]
+    return _sweep(folder, min(times, 2), model, "--chip", "tx5368-large", *words)
+
+
+@row("a sweep's memory in one process: 1,024 points of the keyword model beside 64", Target("memory_ratio", 1.1))
+def sweep_memory(folder: Path, times: int) -> Figures:
+    """Peak memory of the longer, and over the shorter's."""
+    model, array = _quantized_keyword_model(folder), ("--set", "mac.rows=8:64:+8", "--set", "mac.columns=8:64:+8")
+    few, many = (
+        _sweep(folder, 1, model, "--jobs", 1, *array, "--set", f"dram.bytes_per_cycle=1:{last}:+1") for last in (1, 16)
+    )
+    ratio = many["peak_mb"].median / few["peak_mb"].median
+    return many | {"memory_ratio": Spread(ratio, ratio, 1)}
+
+
+def _sweep(folder: Path, times: int, *words: object) -> Figures:
+    def work() -> Measured:
+        with tempfile.TemporaryDirectory(dir=folder) as out:
+            return run_process(accelsim("sweep", *words, "--out", out, "--json"))
+
+    runs = repeated(work, times, warm_up=False)
+    points = {json.loads(run.output)["points"] for run in runs}
+    return process_figures(runs) | {"points": Spread.of([float(one) for one in points])}
+
+
 def _quantized_keyword_model(folder: Path) -> Path:
     model, data = KEYWORD_MODEL / "kws.onnx", KEYWORD_MODEL / "kws12_calib.npz"
     run_process(accelsim("quant", "--model", model, "--data", data, "--outpath", folder))

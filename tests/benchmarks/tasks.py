@@ -23,11 +23,12 @@ from accelsim.isa.program import Program
 from accelsim.machine.fast import time_program
 from accelsim.machine.reference import run_reference
 from accelsim.machine.run import run_program
-from accelsim.quant.model import QConcat, QGraph, QLayer, QSelectStep, QTensor
+from accelsim.quant.model import QConcat, QGraph, QLayer, QLstm, QSelectStep, QTensor
 from accelsim.quant.onnx_reader import read_quantized_onnx
+from accelsim.quant.onnx_writer import write_quantized_onnx
 from accelsim.schedules import compile_scheduled
 from accelsim.trace.perfetto import PerfettoWriter
-from accelsim.validation.networks import Shape, build_network
+from accelsim.validation.networks import INPUT, Node, Shape, build_joined, build_network
 from tests.benchmarks.rows import KEYWORD_MODEL
 
 _LONG_ENOUGH_S, _MOST_TIMES = 0.5, 9
@@ -58,6 +59,25 @@ def compile_for_steps(folder: str, quantized: str, steps: str) -> dict[str, Any]
     seconds, program = _timed(lambda: compile_graph(graph, load_chip("tx5368")))
     files = write_program(program, Path(folder), f"{program.name}_{steps}")
     return {"seconds": seconds, "program": str(files[0])}
+
+
+@task
+def bidirectional_model(folder: str, inputs: str, hidden: str, steps: str, layers: str) -> dict[str, Any]:
+    """A quantized model of bidirectional LSTM layers with random weights, written into `folder`."""
+    nodes, reads = [], (INPUT,)
+    for layer in range(int(layers)):
+        width = int(hidden) * len(reads) if layer else int(inputs)
+        names = tuple(f"lstm_{layer}_{way}" for way in ("forward", "reverse"))
+        nodes += [Node(name, Shape("lstm", width, int(hidden), int(steps)), reads) for name in names]
+        reads = names
+    graph = build_joined("bidirectional", nodes)
+    both = [
+        replace(one, reverse=True) if isinstance(one, QLstm) and one.name.endswith("reverse") else one
+        for one in graph.layers
+    ]
+    path = Path(folder) / "bidirectional.onnx"
+    write_quantized_onnx(replace(graph, layers=tuple(both)), path)
+    return {"model": str(path)}
 
 
 def with_steps(graph: QGraph, steps: int) -> QGraph:
