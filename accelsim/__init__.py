@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from accelsim.api import Result, Timing, compile, load_program, quantize, run, time
+    from accelsim.api import Result, Timing, compile, load_program, quantize, run, sweep, time
     from accelsim.chip import Chip, chip_names, load_chip
     from accelsim.errors import AccelsimError, CapacityError, InputError
     from accelsim.isa.program import Program
 
 _HOMES = {
-    "accelsim.api": ("Result", "Timing", "compile", "load_program", "quantize", "run", "time"),
+    "accelsim.api": ("Result", "Timing", "compile", "load_program", "quantize", "run", "sweep", "time"),
     "accelsim.chip": ("Chip", "chip_names", "load_chip"),
     "accelsim.errors": ("AccelsimError", "CapacityError", "InputError"),
     "accelsim.isa.program": ("Program",),
@@ -45,6 +45,7 @@ __all__ = [
     "load_program",
     "quantize",
     "run",
+    "sweep",
     "time",
 ]
 

@@ -39,7 +39,7 @@ def dotted_settings(
     by_keyword: dict[str, list[str]] = {}
     for key in setting_keys() if keys is None else keys:
         by_keyword.setdefault(key.replace(".", "_"), []).append(key)
-    found = {key: _plain(value) for key, value in settings.items()}
+    found = {key: plain(value) for key, value in settings.items()}
     for keyword, value in keywords.items():
         meant = by_keyword.get(keyword, [])
         if not meant:
@@ -50,10 +50,10 @@ def dotted_settings(
             raise InputError(where, keyword, f"may be {' or '.join(meant)}", f'{{"{meant[0]}": {value!r}}}')
         if meant[0] in found:
             raise InputError(where, meant[0], f"given twice, once as {keyword}", "one value")
-        found[meant[0]] = _plain(value)
+        found[meant[0]] = plain(value)
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """numpy's scalars as Python's: a loop over an array hands them over."""
     return value.item() if hasattr(value, "dtype") and getattr(value, "ndim", None) == 0 else value

@@ -8,7 +8,6 @@ Quantizes the trained network, runs the test clips, asks what limits it, and tri
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 import accelsim
 
@@ -37,12 +36,13 @@ result.plot().savefig("cycles_by_layer.png")
 bound = result.profile.bound
 print(f"lower bound {bound.cycles:,} cycles, set by: {bound.limit}")
 
-# %% Other chips: each is compiled for, and its cycles are counted; values would be the same bits.
-rows = []
-for mac_rows in (8, 16, 32):
-    for bytes_per_cycle in (1, 4, 16):
-        other = chip.with_(mac_rows=mac_rows, dram_bytes_per_cycle=bytes_per_cycle)
-        timing = accelsim.time(accelsim.compile(quantized, other))
-        rows.append((mac_rows, bytes_per_cycle, timing.cycles, timing.profile.bound.limit))
-points = pd.DataFrame(rows, columns=["mac.rows", "dram.bytes_per_cycle", "cycles", "bound_limit"])
-print(points.pivot(index="mac.rows", columns="dram.bytes_per_cycle", values="cycles").to_string())
+# %% Other chips: each point is compiled for its chip, and its cycles are counted; values would be the same bits.
+points = accelsim.sweep(quantized, chip, {"mac.rows": [8, 16, 32], "dram.bytes_per_cycle": "1:16:x4"})
+print(points.pivot(index="mac.rows", columns="dram.bytes_per_cycle", values="cycles").astype(int).to_string())
+
+# %% One of them, closer: which layers gain most from a wider bus?
+narrow = accelsim.time(program).layers.set_index("layer")["cycles"]
+wide = accelsim.time(accelsim.compile(quantized, chip.with_(dram_bytes_per_cycle=16))).layers.set_index("layer")[
+    "cycles"
+]
+print((wide - narrow).sort_values().to_string())

@@ -9,18 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.chip import Chip, load_chip
+from accelsim.api.inputs import (
+    calibration_frames,
+    chip_of,
+    device_frames,
+    float_model,
+    host_tensor,
+    path_of,
+    quantized_model,
+    shape_text,
+    shown,
+)
+from accelsim.chip import Chip
 from accelsim.errors import InputError
 from accelsim.graph.model import Graph
 from accelsim.isa.program import Program
 from accelsim.machine.run import Engine
 from accelsim.profile import Profile
-from accelsim.quant.model import QGraph, QTensor
+from accelsim.quant.model import QGraph
 from accelsim.quant.observers import DEFAULT_PERCENTILE, Method
 from accelsim.quant.quantize import QuantizationResult
 from accelsim.timing.record import Counters
@@ -31,8 +42,6 @@ if TYPE_CHECKING:
 
 Schedule: TypeAlias = Literal["auto", "stepwise", "wavefront", "hoisted", "interleaved"]
 Frames: TypeAlias = NDArray[np.float32] | NDArray[np.int8] | str | Path
-
-_FLOAT_SUFFIXES = (".pth", ".pt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +154,13 @@ def quantize(
     """
     from accelsim.quant.quantize import quantize as quantize_graph
 
-    frames, where = _calibration_frames(data, input_key)
+    frames, where = calibration_frames(data, input_key)
     if isinstance(model, Graph):
         graph = model
     else:
-        graph = _float_model(_path(model, "model", "a Graph"), frames, head, nonlinearity)
+        graph = float_model(path_of(model, "model", "a Graph"), frames, head, nonlinearity)
     if frames.shape[1:] != graph.input.shape:
-        raise InputError(where, "", _text(frames), f"float32 {_shape(graph.input.shape)}, as the model says")
+        raise InputError(where, "", shown(frames), f"float32 {shape_text(graph.input.shape)}, as the model says")
     return quantize_graph(graph, frames, method=method, percentile=percentile, equalize=equalize, cell_clip=cell_clip)
 
 
@@ -188,9 +197,8 @@ def compile(
     """
     from accelsim.schedules import compile_scheduled
 
-    graph = _quantized_model(model)
-    target = chip if isinstance(chip, Chip) else load_chip(_path(chip, "chip", "a Chip"))
-    return compile_scheduled(graph, target, batch=batch, schedule=schedule).program
+    graph = quantized_model(model)
+    return compile_scheduled(graph, chip_of(chip), batch=batch, schedule=schedule).program
 
 
 def load_program(path: str | Path) -> Program:
@@ -203,7 +211,7 @@ def load_program(path: str | Path) -> Program:
     """
     from accelsim.isa.files import read_program
 
-    return read_program(_path(path, "program", "a path"))
+    return read_program(path_of(path, "program", "a path"))
 
 
 def run(
@@ -248,14 +256,14 @@ def run(
 
     loaded = _program(program)
     check_tensors(loaded)
-    frames = _device_frames(loaded, x, input_key)
+    frames = device_frames(loaded, x, input_key)
     done = run_program(loaded, frames, engine=_engine(engine), check_hazards=check_hazards)
     return Result(
         program=loaded,
         counters=done.counters,
         profile=build_profile(loaded, done.counters, len(frames)),
         output=done.outputs,
-        output_float=dequantize(_tensor(loaded, "outputs"), done.outputs),
+        output_float=dequantize(host_tensor(loaded, "outputs"), done.outputs),
     )
 
 
@@ -289,118 +297,10 @@ def time(program: Program | str | Path, *, engine: Engine = "fast") -> Timing:
 
 
 def _program(program: Program | str | Path) -> Program:
-    return program if isinstance(program, Program) else load_program(_path(program, "program", "a Program"))
+    return program if isinstance(program, Program) else load_program(path_of(program, "program", "a Program"))
 
 
 def _engine(engine: Engine) -> Engine:
     if engine not in ("fast", "reference"):
         raise InputError("engine", "", f"found {engine!r}", "fast or reference")
     return engine
-
-
-def _path(value: object, name: str, other: str) -> Path:
-    if not isinstance(value, str | Path):
-        raise InputError(name, "", f"found {type(value).__name__}", f"{other}, or the path of a file")
-    return Path(value)
-
-
-def _quantized_model(model: object) -> QGraph:
-    from accelsim.quant.onnx_reader import read_quantized_onnx
-    from accelsim.quant.validate import check_quantized_graph
-
-    if isinstance(model, QuantizationResult):
-        return model.qgraph
-    if isinstance(model, QGraph):
-        check_quantized_graph(model, model.name)
-        return model
-    path = _path(model, "model", "a QGraph")
-    try:
-        return read_quantized_onnx(path)
-    except InputError:
-        if path.suffix.lower() in _FLOAT_SUFFIXES or _is_float_model(path):
-            raise InputError(path, "", "a float model", "what accelsim.quantize(model, data) returns") from None
-        raise
-
-
-def _is_float_model(path: Path) -> bool:
-    """Whether a file is a sound ONNX model, though no quantized one."""
-    from accelsim.frontend.onnx_file import open_model
-
-    try:
-        open_model(path)
-    except InputError:
-        return False
-    return True
-
-
-def _float_model(
-    path: Path, frames: NDArray[np.float32], head: Literal["last", "all"], nonlinearity: Literal["tanh", "relu"]
-) -> Graph:
-    """A model for frames of T time steps."""
-    if frames.ndim != 3:
-        raise InputError("data", "", _text(frames), "float32 [N, T, F], frames of T time steps")
-    if path.suffix.lower() in _FLOAT_SUFFIXES:
-        from accelsim.frontend.pytorch import load_pytorch
-
-        return load_pytorch(path, timesteps=frames.shape[1], head=head, name=path.stem, nonlinearity=nonlinearity)
-    from accelsim.frontend.onnx import load_onnx
-
-    return load_onnx(path, timesteps=frames.shape[1])
-
-
-def _calibration_frames(data: object, input_key: str | None) -> tuple[NDArray[np.float32], str | Path]:
-    """Frames, and what to call them."""
-    from accelsim.quant.calibration_data import load_frames
-
-    if not isinstance(data, np.ndarray):
-        path = _path(data, "data", "a float32 array")
-        return load_frames(path, key=input_key), path
-    return _checked(data, "data", (np.float32,)).astype(np.float32, copy=False), "data"
-
-
-def _device_frames(program: Program, x: object, input_key: str | None) -> NDArray[np.int8]:
-    from accelsim.quant.calibration_data import load_frames
-    from accelsim.quant.execute import quantize_input
-
-    shape = program.inputs[0].shape
-    if isinstance(x, np.ndarray):
-        frames = _checked(x, "x", (np.float32, np.int8))
-        if frames.shape[1:] != shape or frames.ndim != len(shape) + 1:
-            raise InputError("x", "", _text(frames), f"{_shape(shape)}, the frames first")
-    else:
-        path = _path(x, "x", "a float32 or int8 array")
-        frames = load_frames(path, key=input_key, frame_shape=shape, allow_int8=True)
-    if frames.dtype == np.int8:
-        return frames.astype(np.int8, copy=False)
-    return quantize_input(_tensor(program, "inputs"), frames.astype(np.float32, copy=False))
-
-
-def _checked(array: NDArray[Any], name: str, types: tuple[type, ...]) -> NDArray[Any]:
-    """An array of one of these types, with at least one value, all finite; in this machine's byte order."""
-    from accelsim.quant.calibration_data import check_finite
-
-    expected = " or ".join(np.dtype(one).name for one in types)
-    found = next((np.dtype(one) for one in types if array.dtype.newbyteorder("=") == one), None)
-    if found is None:
-        # Another width is another rounding, and whose it should be is not ours to choose.
-        raise InputError(name, "", _text(array), f"{expected}, converted by you")
-    if not array.size:
-        raise InputError(name, "", f"no values: {_text(array)}", "at least one frame")
-    native = np.ascontiguousarray(array, dtype=found)
-    if found == np.float32:
-        check_finite(name, "", native.astype(np.float32, copy=False))
-    return native
-
-
-def _tensor(program: Program, which: Literal["inputs", "outputs"]) -> QTensor:
-    """A program's input or output as the quantizer's tensor, for its conversions."""
-    (tensor,) = getattr(program, which)
-    return QTensor(tensor.name, tensor.shape, np.array(tensor.scale, dtype=np.float32), tensor.zero_point)
-
-
-def _text(array: NDArray[Any]) -> str:
-    return f"{array.dtype}{list(array.shape)}"
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return f"[N, {', '.join(map(str, shape))}]"
