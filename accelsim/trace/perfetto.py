@@ -92,6 +92,9 @@ class PerfettoWriter:
     def traffic(self, bytes_by_bin: NDArray[np.float64], bin_cycles: int, cycles: int) -> None:
         """Write the counters of DRAM bandwidth, of a run that is over.
 
+        Bins, as only a run's end says how wide they are; in them everything that the run counts as DRAM's bytes, the
+        program's own words included where it lies there.
+
         Parameters
         ----------
         bytes_by_bin : float64[2, bins]

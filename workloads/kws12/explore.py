@@ -41,8 +41,6 @@ points = accelsim.sweep(quantized, chip, {"mac.rows": [8, 16, 32], "dram.bytes_p
 print(points.pivot(index="mac.rows", columns="dram.bytes_per_cycle", values="cycles").astype(int).to_string())
 
 # %% One of them, closer: which layers gain most from a wider bus?
-narrow = accelsim.time(program).layers.set_index("layer")["cycles"]
-wide = accelsim.time(accelsim.compile(quantized, chip.with_(dram_bytes_per_cycle=16))).layers.set_index("layer")[
-    "cycles"
-]
-print((wide - narrow).sort_values().to_string())
+wide = accelsim.compile(quantized, chip.with_(dram_bytes_per_cycle=16))
+before, after = (accelsim.time(one).layers.set_index("layer")["cycles"] for one in (program, wide))
+print((after - before).sort_values().to_string())
