@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -300,3 +301,31 @@ class Chip(Section):
         apart: Any = {"provenance": True, "schedule": True, "energy": True, "chip": {"description": True}}
         content: dict[str, Any] = self.model_dump(exclude=apart) | {"energy": self.energy.identity}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def with_(self, settings: Mapping[str, Any] | None = None, /, **keywords: Any) -> Chip:
+        """The chip with some keys set to other values, checked as a chip file is.
+
+        ``chip.with_(mac_rows=32, sram_weights_banks=8)`` and ``chip.with_({"mac.rows": 32, "sram.weights.banks": 8})``
+        are the same. This chip stays as it is.
+
+        Parameters
+        ----------
+        settings : mapping of str to int, float, bool or str, optional
+            By dotted key, as `accelsim chips --keys` lists them.
+        **keywords : int, float, bool or str
+            By key with its dots written as underscores.
+
+        Returns
+        -------
+        Chip
+
+        Raises
+        ------
+        InputError
+            An unknown key, with the nearest one; a value that the key can't have, or that does not fit the others.
+        """
+        from accelsim.chip.keywords import dotted_settings
+        from accelsim.chip.settings import with_settings
+
+        where = f"chip {self.name}"
+        return with_settings(self, dotted_settings(settings or {}, keywords, where), where)

@@ -12,6 +12,7 @@ from accelsim.cli.chip_choice import chip_option
 from accelsim.cli.commands.assembly import asm_command, disasm_command
 from accelsim.cli.commands.chips import chips_command
 from accelsim.cli.commands.compile import compile_command
+from accelsim.cli.commands.diff import diff_command
 from accelsim.cli.commands.energy import energy_command
 from accelsim.cli.commands.make_input import make_input_command
 from accelsim.cli.commands.profile import profile_command
@@ -92,6 +93,7 @@ for _command in (
     compile_command,
     run_command,
     profile_command,
+    diff_command,
     report_command,
     make_input_command,
     chips_command,

@@ -1,7 +1,7 @@
 """Events as a file for Perfetto (ui.perfetto.dev) and Chrome's tracing: written as they come, whatever the length.
 
 The format is the Trace Event Format's JSON: complete events (``"ph": "X"``) with a beginning and a duration, one row a
-unit. A microsecond on the screen is a cycle.
+unit, and counters (``"ph": "C"``). A microsecond on the screen is a cycle.
 """
 
 from __future__ import annotations
@@ -15,30 +15,29 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.isa.assembler import format_instruction
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
-from accelsim.machine.jit import jit, part
-from accelsim.timing.record import EVENT
-
-Events = NDArray[np.void]
+from accelsim.trace.banks import BankRows
+from accelsim.trace.order import Blocks, Events, ProgramOrder
+from accelsim.trace.queues import Changes, QueueDepth
+from accelsim.trace.text import RowFormat
 
 _UNITS = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
-_COLUMNS = EVENT.names or ()
-_STARTED, _ISSUED = _COLUMNS.index("started"), _COLUMNS.index("issued")
-_INDEX, _UNIT = _COLUMNS.index("index"), _COLUMNS.index("unit")
 _ALWAYS = ("dispatched", "started", "done", "busy")
 _IF_ANY = ("semaphore", "dependency", "bank", "dram")
 """Waits, left out where there are none."""
-_MOST_DIGITS = 20
 _LEVEL = 1
 """Of gzip: the text repeats itself so much that a higher one saves little, and takes four times as long."""
 
 
 class PerfettoWriter:
-    """Writes events to a file, chunk by chunk.
+    """Writes events to a file, block by block.
 
     An operation's bar lasts from its first beat to its last. The load DMA asks for an operation's data while that of
     the one before still lands; there, a bar begins where the one before ends, and `started` is among its details.
+
+    A counter a unit says how many instructions wait in its queue: dispatched, but not started.
 
     Use it as a context manager: left with an error, it removes the file.
 
@@ -50,6 +49,8 @@ class PerfettoWriter:
         Whose instructions and layers name the bars.
     compressed : bool
         With gzip.
+    banks : bool
+        Rows for the banks of memories, too: see `accelsim.trace.banks`.
 
     Raises
     ------
@@ -57,15 +58,26 @@ class PerfettoWriter:
         The file can't be written.
     """
 
-    def __init__(self, path: Path, program: Program, *, compressed: bool) -> None:
+    def __init__(self, path: Path, program: Program, *, compressed: bool, banks: bool = False) -> None:
         self.path = path
         self.count = 0
-        texts, self._offsets = _heads(program)
-        self._heads = np.frombuffer(b"".join(texts), dtype=np.uint8)
-        self._labels, self._label_offsets = _joined([f',"{name}":'.encode() for name in (*_ALWAYS, *_IF_ANY)])
-        self._places = np.array([_COLUMNS.index(name) for name in (*_ALWAYS, *_IF_ANY)], dtype=np.int64)
+        self._blocks = Blocks()
+        self._bars = RowFormat(
+            _heads(program),
+            [*(f',"{name}":'.encode() for name in (*_ALWAYS, *_IF_ANY)), b'},"tid":', b',"ts":', b',"dur":'],
+            b"}",
+            range(len(_ALWAYS), len(_ALWAYS) + len(_IF_ANY)),
+        )
+        names = [f"queue {unit.name.lower()}" for unit in _UNITS]
+        self._counters = RowFormat(
+            [f',\n{{"ph":"C","pid":0,"name":{json.dumps(name)}'.encode() for name in names],
+            [b',"ts":', b',"args":{"waiting":'],
+            b"}}",
+        )
+        self._depths = [QueueDepth() for _ in _UNITS]
         self._last_issued = np.full(len(_UNITS), -1, dtype=np.int64)
-        self._row_bytes = max(map(len, texts), default=0) + self._labels.size + _MOST_DIGITS * (len(_COLUMNS) + 2) + 32
+        self._order = ProgramOrder(program) if banks else None
+        self._banks = BankRows(program) if banks else None
         self._file: IO[bytes] = path.open("xb")
         self._stream: Any = self._file
         if compressed:
@@ -74,13 +86,28 @@ class PerfettoWriter:
 
     def __call__(self, events: Events) -> None:
         """Write events, which come in order of completion."""
-        rows = np.stack([events[name].astype(np.int64) for name in _COLUMNS], axis=1)
-        out = np.empty(len(rows) * self._row_bytes, dtype=np.uint8)
-        size = _format(
-            rows, self._heads, self._offsets, self._labels, self._label_offsets, self._places, self._last_issued, out
-        )
-        self._stream.write(out[:size].data)
-        self.count += len(rows)
+        for block in self._blocks.add(events):
+            self._write(block)
+
+    def traffic(self, bytes_by_bin: NDArray[np.float64], bin_cycles: int, cycles: int) -> None:
+        """Write the counters of DRAM bandwidth, of a run that is over.
+
+        Bins, as only a run's end says how wide they are; in them everything that the run counts as DRAM's bytes, the
+        program's own words included where it lies there.
+
+        Parameters
+        ----------
+        bytes_by_bin : float64[2, bins]
+            Read and written.
+        bin_cycles : int
+        cycles : int
+            Of the run; its last bin may be shorter.
+        """
+        starts = range(0, cycles, bin_cycles)
+        for start, (read, written) in zip(starts, bytes_by_bin.T.tolist(), strict=False):
+            width = min(bin_cycles, cycles - start)
+            self._dram(start, read / width, written / width)
+        self._dram(cycles, 0, 0)
 
     def __enter__(self) -> PerfettoWriter:
         return self
@@ -88,13 +115,55 @@ class PerfettoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is None:
-            self._stream.write(b"\n]}\n")
-        if self._stream is not self._file:
-            self._stream.close()
-        self._file.close()
-        if error is not None:
-            self.path.unlink(missing_ok=True)
+        try:
+            if error is None:
+                self._finish()
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            if self._stream is not self._file:
+                self._stream.close()
+            self._file.close()
+            if error is not None:
+                self.path.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        for block in self._blocks.finish():
+            self._write(block)
+        for unit, depths in enumerate(self._depths):
+            self._write_depths(unit, depths.finish())
+        if self._order is not None:
+            self._order.check_empty()
+        self._stream.write(b"\n]}\n")
+
+    def _write(self, events: Events) -> None:
+        self.count += len(events)
+        begins = np.empty(len(events), dtype=np.int64)
+        for unit in _UNITS:
+            mine = np.flatnonzero(events["unit"] == unit)
+            if not len(mine):
+                continue
+            issued = events["issued"][mine]
+            begins[mine] = np.maximum(events["started"][mine], np.append(self._last_issued[unit], issued[:-1]) + 1)
+            self._last_issued[unit] = issued[-1]
+        columns = [events[name] for name in ("index", *_ALWAYS, *_IF_ANY, "unit")]
+        rows = np.stack([*columns, begins, events["issued"] - begins + 1], axis=1, dtype=np.int64, casting="unsafe")
+        self._stream.write(self._bars(rows))
+        for unit in _UNITS:
+            self._write_depths(unit, self._depths[unit].add(events[events["unit"] == unit]))
+        if self._order is not None and self._banks is not None:
+            self._stream.write(self._banks.text(self._order.add(events)))
+
+    def _write_depths(self, unit: int, changes: Changes) -> None:
+        cycles, depths = changes
+        rows = np.stack([np.full(len(cycles), unit), cycles, depths], axis=1)
+        self._stream.write(self._counters(rows.astype(np.int64)))
+
+    def _dram(self, cycle: int, read: float, written: float) -> None:
+        values = {"read": read, "written": written}
+        row = {"ph": "C", "pid": 0, "name": "DRAM bytes per cycle", "ts": cycle, "args": values}
+        self._stream.write(f",\n{json.dumps(row, separators=(',', ':'))}".encode())
 
 
 def _opening(program: Program) -> bytes:
@@ -114,83 +183,15 @@ def _opening(program: Program) -> bytes:
     return (head + ",\n".join(json.dumps(name) for name in names)).encode()
 
 
-def _heads(program: Program) -> tuple[list[bytes], NDArray[np.int64]]:
-    """For each instruction how the text of its events begins; and where each begins in all of them."""
+def _heads(program: Program) -> list[bytes]:
+    """For each instruction how the text of its events begins."""
     texts = []
     for index, instruction in enumerate(program.instructions):
         layer = program.layer_of(index)
         name = json.dumps(layer.name if layer else "no layer")
-        head = f'"ph":"X","pid":0,"name":"{instruction.name}","cat":{name}'
-        texts.append(f',\n{{{head},"args":{{"instruction":{index},"layer":{name}'.encode())
-    return texts, _offsets(texts)
-
-
-def _offsets(texts: list[bytes]) -> NDArray[np.int64]:
-    return np.cumsum([0, *map(len, texts)], dtype=np.int64)
-
-
-def _joined(texts: list[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    return np.frombuffer(b"".join(texts), dtype=np.uint8), _offsets(texts)
-
-
-@part
-def _put_text(out: Any, at: int, text: Any, start: int, end: int) -> int:
-    for place in range(start, end):
-        out[at] = text[place]
-        at += 1
-    return at
-
-
-@part
-def _put_number(out: Any, at: int, value: int) -> int:
-    if value < 0:
-        out[at] = 45
-        at += 1
-        value = -value
-    digits, rest = 1, value // 10
-    while rest:
-        digits += 1
-        rest //= 10
-    for place in range(at + digits - 1, at - 1, -1):
-        out[place] = 48 + value % 10
-        value //= 10
-    return at + digits
-
-
-@jit
-def _format(
-    rows: Any, heads: Any, offsets: Any, labels: Any, label_offsets: Any, places: Any, last_issued: Any, out: Any
-) -> int:
-    """Events as text; how many bytes of `out` they take."""
-    always = 4
-    at = 0
-    for number in range(rows.shape[0]):
-        index, unit = rows[number, _INDEX], rows[number, _UNIT]
-        at = _put_text(out, at, heads, offsets[index], offsets[index + 1])
-        for which in range(places.size):
-            value = rows[number, places[which]]
-            if which < always or value:
-                at = _put_text(out, at, labels, label_offsets[which], label_offsets[which + 1])
-                at = _put_number(out, at, value)
-        begin = max(rows[number, _STARTED], last_issued[unit] + 1)
-        last_issued[unit] = rows[number, _ISSUED]
-        at = _close(out, at, unit, begin, rows[number, _ISSUED] - begin + 1)
-    return at
-
-
-@part
-def _close(out: Any, at: int, unit: int, begin: int, duration: int) -> int:
-    """`},"tid":U,"ts":B,"dur":D}`."""
-    at = _put_text(out, at, _TID, 0, _TID.size)
-    at = _put_number(out, at, unit)
-    at = _put_text(out, at, _TS, 0, _TS.size)
-    at = _put_number(out, at, begin)
-    at = _put_text(out, at, _DUR, 0, _DUR.size)
-    at = _put_number(out, at, duration)
-    out[at] = 125
-    return at + 1
-
-
-_TID = np.frombuffer(b'},"tid":', dtype=np.uint8)
-_TS = np.frombuffer(b',"ts":', dtype=np.uint8)
-_DUR = np.frombuffer(b',"dur":', dtype=np.uint8)
+        source = json.dumps(format_instruction(instruction))
+        texts.append(
+            f',\n{{"ph":"X","pid":0,"name":"{instruction.name}","cat":{name},'
+            f'"args":{{"instruction":{index},"layer":{name},"assembly":{source}'.encode()
+        )
+    return texts

@@ -14,7 +14,7 @@ from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
-from accelsim.cli.trace_file import check_trace_file, trace_file, trace_option
+from accelsim.cli.trace_file import check_trace_file, finish_trace, trace_file, trace_option
 
 if TYPE_CHECKING:
     from accelsim.machine.run import Engine
@@ -39,6 +39,7 @@ def profile_command(
     engine: Engine,
     energy: str | None,
     trace: Path | None,
+    trace_banks: bool,
     plots: bool,
     outpath: Path,
     as_json: bool,
@@ -49,7 +50,7 @@ def profile_command(
     the lower bound, and how full each memory is.
     """
     check_output_folder(outpath)
-    check_trace_file(trace)
+    check_trace_file(trace, banks=trace_banks)
     opened, cfg = open_program(program, config, weight)
     check_compiled_for(state, chip, opened, str(cfg))
     opened = with_energy(opened, energy)
@@ -61,11 +62,12 @@ def profile_command(
     from accelsim.profile import build_profile
 
     with (
-        trace_file(trace, opened) as write,
+        trace_file(trace, opened, banks=trace_banks) as write,
         spinner("simulating", silent=as_json),
         compiled_beside(values=False),
     ):
         counters = time_frame(opened, engine=engine, take_events=write)
+        finish_trace(write, opened, counters)
     report = build_profile(opened, counters, 1)
     contents = files_of(report, opened, plots=plots)
     with output_folder(outpath) as folder:

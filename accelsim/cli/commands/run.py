@@ -15,7 +15,7 @@ from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
-from accelsim.cli.trace_file import check_trace_file, trace_file, trace_option
+from accelsim.cli.trace_file import check_trace_file, finish_trace, trace_file, trace_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +46,7 @@ class Options:
     energy: str | None
     plots: bool
     trace: Path | None
+    trace_banks: bool
     outpath: Path
     as_json: bool
 
@@ -96,7 +97,7 @@ def run_command(state: State, /, **options: Any) -> None:
 
 def _run(state: State, options: Options) -> None:
     check_output_folder(options.outpath)
-    check_trace_file(options.trace)
+    check_trace_file(options.trace, banks=options.trace_banks)
     program, cfg = open_program(options.program, options.config, options.weight)
     check_compiled_for(state, options.chip, program, str(cfg))
     program = with_energy(program, options.energy)
@@ -112,7 +113,7 @@ def _run(state: State, options: Options) -> None:
     check_tensors(program)
     frames = _device_frames(program, options)
     with (
-        trace_file(options.trace, program) as write,
+        trace_file(options.trace, program, banks=options.trace_banks) as write,
         spinner("simulating", silent=options.as_json),
         compiled_beside(values=True),
     ):
@@ -123,6 +124,7 @@ def _run(state: State, options: Options) -> None:
             take_events=write,
             check_hazards=options.check == "hazards",
         )
+        finish_trace(write, program, run.counters)
     values = dequantize(host_tensor(program.outputs[0]), run.outputs)
     profile = build_profile(program, run.counters, len(frames))
     recognised = _recognition(options.data, values)

@@ -23,15 +23,37 @@ def test_both_engines_say_the_same(accelsim: Program, files: Files, command: str
     assert told["fast"] == told["reference"]
 
 
-def test_traces_of_both_engines_are_the_same(accelsim: Program, files: Files) -> None:
+@pytest.mark.parametrize(("name", "more"), [("t.json", []), ("t.json", ["--trace-banks"]), ("t.vcd", [])])
+def test_traces_of_both_engines_are_the_same(accelsim: Program, files: Files, name: str, more: list[str]) -> None:
     contents = []
     for engine in ("fast", "reference"):
-        trace = files / f"{engine}.json"
-        accelsim.ok(
-            "profile", files / "kws_quantize_r.cfg", "--outpath", files.out, "--trace", trace, "--engine", engine
-        )
+        trace = files / f"{engine}_{name}"
+        arguments = ("profile", files / "kws_quantize_r.cfg", "--no-plots", "--outpath", files.out, "--engine", engine)
+        accelsim.ok(*arguments, "--trace", trace, *more)
         contents.append(trace.read_bytes())
     assert contents[0] == contents[1]
+
+
+def test_rows_of_banks_only_where_they_are_asked_for(accelsim: Program, files: Files) -> None:
+    processes = []
+    for more in ((), ("--trace-banks",)):
+        trace = files / f"{len(more)}.json"
+        accelsim.ok(
+            "profile", files / "kws_quantize_r.cfg", "--no-plots", "--outpath", files.out, "--trace", trace, *more
+        )
+        processes.append({one["pid"] for one in json.loads(trace.read_text())["traceEvents"]})
+    assert processes == [{0}, {0, 1, 2, 3, 4}]
+
+
+def test_rows_of_banks_that_have_no_place(accelsim: Program, files: Files) -> None:
+    trace = files / "t.vcd"
+    for more, expected in {
+        (): "--trace-banks: given without --trace; expected --trace FILE.json.gz",
+        ("--trace", trace): f"--trace-banks: given with {trace}; expected --trace FILE.json or .json.gz",
+    }.items():
+        outcome = accelsim("profile", files / "kws_quantize_r.cfg", "--outpath", files.out, "--trace-banks", *more)
+        assert outcome.code == 2
+        assert outcome.error == expected
 
 
 def test_a_trace_is_named_among_the_files(accelsim: Program, files: Files) -> None:
@@ -42,12 +64,14 @@ def test_a_trace_is_named_among_the_files(accelsim: Program, files: Files) -> No
     bars = [one for one in json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"] if one["ph"] == "X"]
     queued = sum(printed["units"][unit]["operations"] for unit in ("load", "matrix", "vector", "store"))
     assert len(bars) == queued
+    told = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    assert [one["ts"] for one in told if one["name"] == "DRAM bytes per cycle"][-1] == printed["cycles"]
     assert not list(Path(files.folder).glob(".*.tmp"))
 
 
 def test_a_trace_file_that_cannot_be(accelsim: Program, files: Files) -> None:
     for name, expected in {
-        "t.csv": "--trace: found {path}; expected a name that ends in .json or .json.gz",
+        "t.csv": "--trace: found {path}; expected a name that ends in .json, .json.gz, .vcd or .vcd.gz",
         "missing/t.json": "--trace: {path}: no writable folder {parent}; expected a file in a folder that is there",
         "folder.json": "{path}: is a directory; expected a file name",
     }.items():

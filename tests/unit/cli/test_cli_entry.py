@@ -19,6 +19,7 @@ COMMANDS = [
     "compile",
     "run",
     "profile",
+    "diff",
     "report",
     "make-input",
     "chips",

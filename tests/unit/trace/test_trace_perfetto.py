@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,11 +15,17 @@ import pytest
 
 from accelsim.chip import load_chip
 from accelsim.compiler import compile_graph
+from accelsim.errors import InternalError
+from accelsim.isa.assembler import format_instruction
+from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.machine.fast import time_program
-from accelsim.timing.record import EVENT
+from accelsim.machine.reference import run_reference
+from accelsim.profile.bandwidth import bandwidth
+from accelsim.timing.record import EVENT, Counters, Reason
 from accelsim.trace.perfetto import PerfettoWriter
 from tests.support.random_models import random_graph
+from tests.support.tiny import tiny_program
 
 DETAILS = ("dispatched", "started", "done", "busy", "semaphore", "dependency", "bank", "dram")
 
@@ -52,6 +59,7 @@ def test_every_event_is_there(tmp_path: Path, program: Program, compressed: bool
         layer = program.layer_of(index)
         assert bar["name"] == program.instructions[index].name
         assert bar["cat"] == bar["args"]["layer"] == (layer.name if layer else "no layer")
+        assert bar["args"]["assembly"] == format_instruction(program.instructions[index])
         assert (bar["tid"], bar["args"]["instruction"]) == (event["unit"], index)
         assert {name: bar["args"].get(name, 0) for name in DETAILS} == {name: event[name] for name in DETAILS}
         assert bar["ts"] + bar["dur"] == event["issued"] + 1
@@ -98,6 +106,147 @@ def test_large_and_negative_numbers(tmp_path: Path, program: Program) -> None:
     event["started"], event["issued"], event["done"], event["dispatched"] = 10**15, 10**15 + 9, 10**16, -123
     with PerfettoWriter(tmp_path / "trace", program, compressed=False) as writer:
         writer(event)
-    bar = json.loads((tmp_path / "trace").read_text())["traceEvents"][-1]
+    (bar,) = [one for one in json.loads((tmp_path / "trace").read_text())["traceEvents"] if one["ph"] == "X"]
     assert (bar["ts"], bar["dur"]) == (10**15, 10)
     assert (bar["args"]["dispatched"], bar["args"]["done"]) == (-123, 10**16)
+
+
+def complete(path: Path, program: Program, engine: str, *, banks: bool) -> tuple[Counters, dict[str, Any]]:
+    """A whole file, as `--trace` makes it, and the books of its run."""
+    with PerfettoWriter(path, program, compressed=False, banks=banks) as writer:
+        if engine == "fast":
+            counters = time_program(program, events=writer).counters
+        else:
+            run = run_reference(program, np.zeros(program.inputs[0].shape, np.int8), keep_events=True)
+            assert run.events is not None
+            writer(run.events)
+            counters = run.counters
+        traffic = bandwidth(counters, program.chip)
+        writer.traffic(traffic.traffic_bytes, traffic.bin_cycles, counters.cycles)
+    return counters, json.loads(path.read_text())
+
+
+def check_format(told: dict[str, Any]) -> None:
+    """The rules of the Trace Event Format that concern these files."""
+    processes, threads = set(), set()
+    counters: dict[tuple[int, str], int] = {}
+    ends: dict[tuple[int, int], int] = defaultdict(int)
+    for one in told["traceEvents"]:
+        assert isinstance(one["name"], str)
+        assert isinstance(one["args"], dict)
+        if one["ph"] == "M":
+            if one["name"] == "process_name":
+                processes.add(one["pid"])
+            elif one["name"] == "thread_name":
+                assert (one["pid"], one["tid"]) not in threads
+                threads.add((one["pid"], one["tid"]))
+            else:
+                assert one["name"] == "thread_sort_index"
+        elif one["ph"] == "X":
+            # Bars of a row follow one another, and their row has its name already.
+            row = one["pid"], one["tid"]
+            assert one["pid"] in processes
+            assert row in threads
+            assert one["dur"] >= 1
+            assert one["ts"] >= ends[row]
+            ends[row] = one["ts"] + one["dur"]
+        else:
+            assert one["ph"] == "C"
+            assert one["args"]
+            assert all(isinstance(value, int | float) and value >= 0 for value in one["args"].values())
+            track = one["pid"], one["name"]
+            assert one["ts"] > counters.get(track, -1)
+            counters[track] = one["ts"]
+    assert len({tid for _, tid in threads}) == len(threads)
+
+
+@pytest.mark.parametrize("banks", [False, True])
+def test_the_format_and_the_sums(tmp_path: Path, program: Program, banks: bool) -> None:
+    counters, told = complete(tmp_path / "trace", program, "fast", banks=banks)
+    check_format(told)
+    bars = [one for one in told["traceEvents"] if one["ph"] == "X" and one["pid"] == 0]
+    for unit in (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE):
+        busy = sum(one["args"]["busy"] for one in bars if one["tid"] == unit)
+        assert busy == counters.units[unit, :, Reason.BUSY].sum()
+        assert busy > 0
+    dram = [one for one in told["traceEvents"] if one["name"] == "DRAM bytes per cycle"]
+    for place, name in enumerate(("read", "written")):
+        moved = sum(one["args"][name] * (after["ts"] - one["ts"]) for one, after in itertools.pairwise(dram))
+        assert moved == pytest.approx(counters.traffic[place].sum(), rel=1e-9)
+    assert dram[-1]["ts"] == counters.cycles
+    limit = float(program.chip.dram.rate)
+    assert max(one["args"]["read"] + one["args"]["written"] for one in dram) <= limit * (1 + 1e-9)
+
+
+def test_queues_are_what_is_dispatched_and_not_started(tmp_path: Path, program: Program) -> None:
+    events, told = written(tmp_path / "trace", program, compressed=False)
+    for unit in np.unique(events["unit"]):
+        mine = events[events["unit"] == unit]
+        told_depths = {
+            one["ts"]: one["args"]["waiting"]
+            for one in told["traceEvents"]
+            if one["name"] == f"queue {Unit(unit).name.lower()}"
+        }
+        depth = 0
+        for cycle in range(int(events["done"].max()) + 2):
+            true = int(((mine["dispatched"] <= cycle) & (mine["started"] > cycle)).sum())
+            assert told_depths.get(cycle, depth) == true
+            # Only changes are written.
+            assert cycle not in told_depths or told_depths[cycle] != depth
+            depth = true
+        assert depth == 0
+
+
+@pytest.mark.parametrize("banks", [False, True])
+def test_both_engines_write_the_same(tmp_path: Path, program: Program, banks: bool) -> None:
+    for engine in ("fast", "reference"):
+        complete(tmp_path / engine, program, engine, banks=banks)
+    assert (tmp_path / "fast").read_bytes() == (tmp_path / "reference").read_bytes()
+
+
+def test_blocks_make_no_difference_to_banks(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not how an engine hands events on: what a block is changes the order of lines, but no line."""
+    monkeypatch.setattr("accelsim.trace.order.BLOCK_EVENTS", 16)
+    events, _ = written(tmp_path / "plain", program, compressed=False)
+    for name, size in (("whole", len(events)), ("parts", 7)):
+        with PerfettoWriter(tmp_path / name, program, compressed=False, banks=True) as writer:
+            for start in range(0, len(events), size):
+                writer(events[start : start + size])
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
+
+
+def test_rows_of_banks_by_hand(tmp_path: Path) -> None:
+    """A load of 16 bytes to parameters: two beats of 8 bytes, banks 0 and 1 of 8 bytes a word.
+
+    Dispatched in 0, requested in 1, 16 bytes at 4 a cycle on the bus up to 5, there 5 later: beats in 10 and 11.
+    """
+    program = tiny_program("load memory=parameters source=[0] destination=[0] row_bytes=16 rows=1")
+    _, told = complete(tmp_path / "trace", program, "fast", banks=True)
+    names = {
+        (one["pid"], one.get("tid")): one["args"]["name"]
+        for one in told["traceEvents"]
+        if one["ph"] == "M" and one["name"].endswith("_name") and one["pid"]
+    }
+    (group,) = [pid for pid, tid in names if tid is None]
+    assert names[group, None] == "banks of parameters"
+    bars = {
+        names[one["pid"], one["tid"]]: (one["ts"], one["dur"], one["args"]["accesses"], one["args"]["exact"])
+        for one in told["traceEvents"]
+        if one["ph"] == "X" and one["pid"]
+    }
+    assert bars == {"bank 00 load": (10, 1, 1, 1), "bank 01 load": (11, 1, 1, 1)}
+    (whole,) = [one for one in told["traceEvents"] if one["ph"] == "X" and not one["pid"]]
+    assert (whole["ts"], whole["dur"]) == (1, 11)
+
+
+def test_events_that_are_not_the_programs_are_no_trace_of_banks(tmp_path: Path, program: Program) -> None:
+    events, _ = written(tmp_path / "whole", program, compressed=False)
+
+    def write(some: np.ndarray) -> None:
+        with PerfettoWriter(tmp_path / "trace", program, compressed=False, banks=True) as writer:
+            writer(some)
+
+    for some in (events[:-1], np.concatenate([events, events[-1:]])):
+        with pytest.raises(InternalError):
+            write(some)
+        assert not (tmp_path / "trace").exists()

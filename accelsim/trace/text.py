@@ -1,0 +1,93 @@
+"""Rows of numbers as text, compiled: a trace has millions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.machine.jit import jit, part
+
+_MOST_DIGITS = 20
+
+
+class RowFormat:
+    """How rows of integers are written: a text, then numbers with a text before each, then a text to close.
+
+    Parameters
+    ----------
+    heads : sequence of bytes
+        Texts a row can begin with; its first number says which.
+    labels : sequence of bytes
+        What stands before each further number.
+    closing : bytes
+        What stands behind the last.
+    optional : sequence of int
+        Places in `labels` of numbers that are left out, with their label, where they are 0.
+    """
+
+    def __init__(
+        self, heads: Sequence[bytes], labels: Sequence[bytes], closing: bytes, optional: Sequence[int] = ()
+    ) -> None:
+        self._heads, self._head_offsets = _joined(heads)
+        self._labels, self._label_offsets = _joined([*labels, closing])
+        self._optional = np.zeros(len(labels), dtype=np.int64)
+        self._optional[list(optional)] = 1
+        self._row_bytes = max(map(len, heads), default=0) + self._labels.size + _MOST_DIGITS * len(labels)
+
+    def __call__(self, rows: NDArray[np.int64]) -> bytes:
+        """The text of rows.
+
+        Parameters
+        ----------
+        rows : int64[N, 1 + labels]
+        """
+        out = np.empty(len(rows) * self._row_bytes, dtype=np.uint8)
+        size = _format(rows, self._heads, self._head_offsets, self._labels, self._label_offsets, self._optional, out)
+        return out[:size].tobytes()
+
+
+def _joined(texts: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    return np.frombuffer(b"".join(texts), dtype=np.uint8), np.cumsum([0, *map(len, texts)], dtype=np.int64)
+
+
+@part
+def _put_text(out: Any, at: int, text: Any, start: int, end: int) -> int:
+    for place in range(start, end):
+        out[at] = text[place]
+        at += 1
+    return at
+
+
+@part
+def _put_number(out: Any, at: int, value: int) -> int:
+    if value < 0:
+        out[at] = 45
+        at += 1
+        value = -value
+    digits, rest = 1, value // 10
+    while rest:
+        digits += 1
+        rest //= 10
+    for place in range(at + digits - 1, at - 1, -1):
+        out[place] = 48 + value % 10
+        value //= 10
+    return at + digits
+
+
+@jit
+def _format(rows: Any, heads: Any, head_offsets: Any, labels: Any, label_offsets: Any, optional: Any, out: Any) -> int:
+    """Rows as text; how many bytes of `out` they take."""
+    at = 0
+    for number in range(rows.shape[0]):
+        head = rows[number, 0]
+        at = _put_text(out, at, heads, head_offsets[head], head_offsets[head + 1])
+        for place in range(optional.size):
+            value = rows[number, place + 1]
+            if value or not optional[place]:
+                at = _put_text(out, at, labels, label_offsets[place], label_offsets[place + 1])
+                at = _put_number(out, at, value)
+        at = _put_text(out, at, labels, label_offsets[optional.size], label_offsets[optional.size + 1])
+    return at
