@@ -13,12 +13,13 @@ from accelsim.timing.record import Counters
 
 @dataclass(frozen=True, eq=False)
 class Bandwidth:
-    """Traffic on the DRAM bus.
+    """DRAM traffic: what passes the bus, and, on a chip that loads through its vector unit, what the host's queue brings
+    beside it.
 
     Parameters
     ----------
     limit_bytes_per_cycle : float
-        What the bus can do.
+        What the bus can do; with such a queue no limit of the traffic.
     mean_bytes_per_cycle : float
         Over the run.
     peak_bytes_per_cycle : float
