@@ -13,8 +13,7 @@ from accelsim.timing.record import Counters
 
 @dataclass(frozen=True, eq=False)
 class Bandwidth:
-    """DRAM traffic: what passes the bus, and, on a chip that loads through its vector unit, what the host's queue brings
-    beside it.
+    """DRAM traffic: what passes the bus, and, where loads go through the vector unit, what the host's queue brings.
 
     Parameters
     ----------
