@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from accelsim.cli.console import note, say, show
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from accelsim.cli.plot_choice import PlotChoice
     from accelsim.isa.program import Program
     from accelsim.profile import Profile
 
 
-MOST_DRAWN = 1_000_000
-"""Operations a timeline is drawn of: they are held for it, and no eye tells more of them apart."""
-
-
-def files_of(profile: Profile, program: Program, *, plots: bool) -> dict[str, bytes]:
+def files_of(profile: Profile, program: Program, choice: PlotChoice) -> dict[str, bytes]:
     """The files of a profile by name: profile.csv, and the plots.
 
     Parameters
     ----------
     profile : Profile
     program : Program
-    plots : bool
-        Whether to draw them; the timeline only of a run that is not too long for one.
+    choice : PlotChoice
+        What is drawn; what can't be is left out with a note.
+
+    Raises
+    ------
+    InputError
+        A zoom on what is not there.
     """
     from accelsim.profile.csv_file import profile_csv
 
     contents = {"profile.csv": profile_csv(profile).encode()}
-    if plots:
-        events = _operations(profile, program)
+    if choice.formats:
         # Where its folder in the user's home can't be written, matplotlib takes a temporary one; nobody needs be told.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         from accelsim.profile.plots import draw_plots
 
-        contents |= draw_plots(profile, program, events)
+        contents |= draw_plots(profile, program, formats=choice.formats, zoom=choice.zoom, note=note)
     return contents
-
-
-def _operations(profile: Profile, program: Program) -> NDArray[Any] | None:
-    """Every operation of a frame, gone through once more to be drawn; None where they are too many."""
-    count = sum(number for unit, number in profile.operations.items() if unit != "sequencer")
-    if count > MOST_DRAWN:
-        note(f"no unit_timeline.png: the run has {count:,} operations, more than the {MOST_DRAWN:,} one is drawn of")
-        return None
-    import numpy as np
-
-    from accelsim.machine.run import time_frame
-    from accelsim.timing.record import EVENT
-
-    chunks: list[NDArray[Any]] = [np.zeros(0, dtype=EVENT)]
-    time_frame(program, take_events=chunks.append)
-    return np.concatenate(chunks)
 
 
 def print_layers(program: Program, profile: Profile) -> None:

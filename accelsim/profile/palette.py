@@ -19,6 +19,18 @@ CAUSE_STYLE = {
 }
 """Colour and hatching of each cause: work is plain, waiting is hatched."""
 
+COMPONENT_STYLE = {
+    "mac": (BLUE, ""),
+    "vector": (SKY, ""),
+    "weights_sram": (GREEN, "////"),
+    "activations_sram": (YELLOW, "...."),
+    "accumulators_sram": (PURPLE, "\\\\\\\\"),
+    "parameters_sram": (GREY, "xxxx"),
+    "dram": (ORANGE, "----"),
+    "leakage": (VERMILION, "oo"),
+}
+"""Colour and hatching of each component of the energy: compute is plain, memories are hatched."""
+
 OUTSIDE_COLOUR = "#BBBBBB"
 """For instructions of no layer."""
 

@@ -1,198 +1,181 @@
-"""A profile as pictures: cycles by layer, what the units do over time, DRAM traffic. matplotlib is imported here."""
+"""A profile as pictures: which there are, and what each needs of the run. matplotlib is imported here."""
 
 from __future__ import annotations
 
-import io
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import StrMethodFormatter
-from numpy.typing import NDArray
 
+from accelsim.errors import InputError
 from accelsim.isa.program import Program
-from accelsim.profile.labels import shortened
-from accelsim.profile.palette import BLUE, CAUSE_STYLE, ORANGE, VERMILION
-from accelsim.profile.profile import Part, Profile
-from accelsim.profile.timeline import draw_timeline
+from accelsim.profile.figures.bars import plot_cycles, plot_energy
+from accelsim.profile.figures.occupancy import plot_occupancy
+from accelsim.profile.figures.roofline import plot_roofline
+from accelsim.profile.figures.style import Format, picture_files
+from accelsim.profile.figures.timeline import plot_timeline
+from accelsim.profile.figures.traffic import plot_traffic
+from accelsim.profile.figures.zoom import Zoom, plot_zoom
+from accelsim.profile.occupancy import Occupancy, OccupancyCounter
+from accelsim.profile.operations import Events, Kept, all_operations, hand_over, operation_count
+from accelsim.profile.profile import Profile
+from accelsim.profile.steps import Executions, StepWindow, busiest_layer, find_steps
 
-DOTS_PER_INCH = 150
-_LAYERS_SHOWN = 40
-_LIMIT_SHOWN = 20
-"""How many times the largest traffic the bus's limit may be and still set a picture's height."""
-_NAME_WIDTH = 28
-_DIGIT_WIDTH = 0.011
-"""Room a digit needs inside a bar, as a share of the longest bar."""
-
-Events = NDArray[np.void]
+MOST_DRAWN = 1_000_000
+"""Operations a timeline is drawn of: they are held for it, and no eye tells more of them apart."""
+MOST_FOLLOWED = 20_000_000
+"""Operations the SRAMs' occupancy is counted of: they are not held, but each is gone through."""
 
 
-def draw_plots(profile: Profile, program: Program, events: Events | None) -> dict[str, bytes]:
-    """All pictures by file name, as the bytes of PNG files.
+@dataclass(frozen=True)
+class ZoomWish:
+    """What part of the run is to be drawn operation by operation: cycles, or a layer's time step.
+
+    Parameters
+    ----------
+    cycles : (int, int), optional
+        First cycle, and the one after the last.
+    step : int, optional
+        From 0, in order of execution.
+    layer : str, optional
+        Whose step; of the layer that takes most cycles where left out.
+    """
+
+    cycles: tuple[int, int] | None = None
+    step: int | None = None
+    layer: str | None = None
+
+
+def draw_plots(
+    profile: Profile,
+    program: Program,
+    *,
+    formats: Sequence[Format] = ("png",),
+    zoom: ZoomWish | None = None,
+    note: Callable[[str], None] | None = None,
+) -> dict[str, bytes]:
+    """All pictures of a run, by file name.
 
     Parameters
     ----------
     profile : Profile
     program : Program
-    events : EVENT[operations] or None
-        Of one frame; without them there is no timeline.
+    formats : sequence of str
+        ``png``, ``svg``.
+    zoom : ZoomWish, optional
+        Also draws ``unit_timeline_zoom``.
+    note : callable, optional
+        Is told which picture is left out, and why.
 
     Returns
     -------
     dict of str to bytes
-        ``cycles_by_layer.png``, ``unit_timeline.png``, ``dram_traffic.png``.
+        ``cycles_by_layer``, ``energy_by_layer``, ``roofline``, ``unit_timeline``, ``dram_traffic``,
+        ``sram_occupancy``, each with its ending.
+
+    Raises
+    ------
+    InputError
+        A zoom on what is not there.
     """
-    figures = {"cycles_by_layer.png": plot_cycles(profile)}
-    if events is not None and len(events):
-        figures["unit_timeline.png"] = plot_timeline(profile, program, events)
-    figures["dram_traffic.png"] = plot_traffic(profile)
-    return {name: _png(figure) for name, figure in figures.items()}
+    return picture_files(draw_figures(profile, program, zoom=zoom, note=note), formats)
 
 
-def plot_cycles(profile: Profile) -> Figure:
-    """A frame's cycles: a bar a layer, its segments by cause."""
-    parts = _largest(profile)
-    figure = _figure(9.5, 2.0 + 0.36 * len(parts))
-    axes = figure.add_subplot()
-    places = np.arange(len(parts))
-    left = np.zeros(len(parts))
-    longest = max(part.cycles for part in parts)
-    for cause, (colour, hatch) in CAUSE_STYLE.items():
-        widths = np.array([part.causes[cause] for part in parts])
-        axes.barh(places, widths, left=left, height=0.72, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5)
-        for place, width, start in zip(places, widths, left, strict=True):
-            text = f"{width:,}"
-            if width >= _DIGIT_WIDTH * (len(text) + 1) * longest:
-                _number_in_bar(axes, float(start + width / 2), float(place), text)
-        left += widths
-    for place, part in zip(places, parts, strict=True):
-        text = f" {part.cycles:,}  ({100 * part.share:.1f} %)"
-        axes.text(part.cycles, float(place), text, va="center", ha="left", fontsize=8)
-    axes.set_yticks(places, [_text(part.name) for part in parts])
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.24 * longest)
-    left_out = sum(1 for part in profile.layers if part.cycles) - len(parts)
-    axes.set_xlabel(
-        f"cycles of {profile.once}" + (f" (layers that took less are left out: {left_out})" if left_out else "")
-    )
-    _plain(axes, "x")
-    _title(figure, profile, "Cycles by layer and cause")
-    causes = [cause for cause in CAUSE_STYLE if profile.total.causes[cause]]
-    figure.legend(
-        handles=[
-            Patch(facecolor=CAUSE_STYLE[cause][0], hatch=CAUSE_STYLE[cause][1], edgecolor="white", label=label)
-            for cause in causes
-            for label in [f"{cause} {100 * profile.total.causes[cause] / profile.cycles:.1f} %"]
-        ],
-        loc="outside lower center",
-        ncols=len(causes),
-        frameon=False,
-        handlelength=2.2,
-    )
-    return figure
+def draw_figures(
+    profile: Profile,
+    program: Program,
+    *,
+    zoom: ZoomWish | None = None,
+    note: Callable[[str], None] | None = None,
+) -> dict[str, Figure]:
+    """As `draw_plots`, as matplotlib's figures by name without ending."""
+    tell = note or (lambda text: None)
+    count = operation_count(profile)
+    events = all_operations(program) if 0 < count <= MOST_DRAWN else None
+    drawn: dict[str, Figure | None] = {"cycles_by_layer": plot_cycles(profile), "energy_by_layer": plot_energy(profile)}
+    if drawn["energy_by_layer"] is None:
+        tell("no energy_by_layer: the chip's file says no energy")
+    drawn["roofline"] = plot_roofline(profile)
+    if drawn["roofline"] is None:
+        tell("no roofline: the run has no multiply-accumulates")
+    if events is not None:
+        drawn["unit_timeline"] = plot_timeline(profile, program, events)
+    elif count:
+        tell(f"no unit_timeline: the run has {count:,} operations, more than the {MOST_DRAWN:,} one is drawn of")
+    if zoom is not None:
+        drawn["unit_timeline_zoom"] = _zoomed(profile, program, zoom, events, tell)
+    drawn["dram_traffic"] = plot_traffic(profile)
+    if count > MOST_FOLLOWED:
+        tell(f"no sram_occupancy: the run has {count:,} operations, more than the {MOST_FOLLOWED:,} it is counted of")
+    elif count:
+        drawn["sram_occupancy"] = plot_occupancy(profile, count_occupancy(profile, program, events))
+        if drawn["sram_occupancy"] is None:
+            tell("no sram_occupancy: no operation reads what another has written to an SRAM")
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def plot_timeline(profile: Profile, program: Program, events: Events) -> Figure:
-    """What the four queued units do over time: the whole run, and a few time steps in its middle."""
-    names = [_text(layer.name) for layer in program.layers]
-    figure = _figure(11, 6.6)
-    draw_timeline(figure, events, profile.cycles, names)
-    _title(figure, profile, "Unit timeline")
-    return figure
+def count_occupancy(profile: Profile, program: Program, events: Events | None = None) -> Occupancy:
+    """What the SRAMs hold over time.
+
+    Parameters
+    ----------
+    profile : Profile
+    program : Program
+    events : EVENT[operations], optional
+        All of a frame, in order of completion; gone through once more where left out.
+    """
+    counter = OccupancyCounter(program, profile.cycles)
+    if events is None:
+        hand_over(program, counter)
+    else:
+        counter(events)
+    return counter.finish()
 
 
-def plot_traffic(profile: Profile) -> Figure:
-    """DRAM traffic over time, against what the bus can do."""
-    rates = profile.bandwidth
-    edges = np.arange(rates.traffic_bytes.shape[1] + 1) * rates.bin_cycles
-    edges[-1] = max(profile.cycles, edges[-2] + 1)
-    read, written = rates.traffic_bytes / np.diff(edges)
-    figure = _figure(9.5, 4.0)
-    axes = figure.add_subplot()
-    axes.stairs(read, edges, fill=True, color=BLUE, label=f"read, {profile.total.memory['dram'].read_bytes:,} bytes")
-    axes.stairs(
-        read + written,
-        edges,
-        baseline=read,
-        fill=True,
-        color=ORANGE,
-        hatch="////",
-        label=f"written, {profile.total.memory['dram'].written_bytes:,} bytes",
-    )
-    limit, mean = rates.limit_bytes_per_cycle, rates.mean_bytes_per_cycle
-    # On a bus that is far from full the limit would press all traffic flat.
-    peak = float((read + written).max())
-    shown = limit <= _LIMIT_SHOWN * peak or not peak
-    label = _rate("limit" if shown else "limit, above the picture", limit, profile)
-    axes.axhline(limit, color=VERMILION, linewidth=1.5, label=label)
-    axes.axhline(mean, color="black", linewidth=1.2, linestyle="--", label=_rate("mean", mean, profile))
-    axes.set_xlim(0, profile.cycles)
-    axes.set_ylim(0, 1.08 * (limit if shown else peak))
-    axes.set_xlabel(f"cycle (bins of {rates.bin_cycles:,})")
-    axes.set_ylabel("bytes per cycle")
-    _plain(axes, "both")
-    clock = profile.total.clock_mhz
-    time = axes.secondary_xaxis(
-        "top", functions=(lambda cycle: np.asarray(cycle) / clock, lambda us: np.asarray(us) * clock)
-    )
-    time.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    time.set_xlabel("time in µs")
-    _title(figure, profile, "DRAM traffic")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    return figure
+def find_zoom(profile: Profile, program: Program, wish: ZoomWish, events: Events | None = None) -> Zoom:
+    """The cycles to be shown.
+
+    Parameters
+    ----------
+    profile : Profile
+    program : Program
+    wish : ZoomWish
+    events : EVENT[operations], optional
+        All of a frame; the run is gone through anew where left out.
+
+    Raises
+    ------
+    InputError
+        Cycles, a layer or a step that the run does not have.
+    """
+    if wish.cycles is not None:
+        first, last = wish.cycles
+        if not 0 <= first < last <= profile.cycles:
+            raise InputError("--zoom", "", f"found {first}:{last}", f"cycles of the run, within 0:{profile.cycles}")
+        return Zoom(first, last)
+    layer = wish.layer or busiest_layer(program, profile)
+    executions = Executions(program)
+    _go_through(program, executions, events)
+    window = StepWindow(find_steps(program, executions.counts, layer), wish.step or 0)
+    _go_through(program, window, events)
+    first, last = window.window
+    return Zoom(first, last, f"time step {wish.step} of {layer}", frozenset(window.operations))
 
 
-def _largest(profile: Profile) -> list[Part]:
-    """All parts that took cycles, in order; of very many only those that took most."""
-    parts = [part for part in profile.layers if part.cycles]
-    if len(parts) <= _LAYERS_SHOWN:
-        return parts
-    least = sorted((part.cycles for part in parts), reverse=True)[_LAYERS_SHOWN - 1]
-    return [part for part in parts if part.cycles >= least][:_LAYERS_SHOWN]
+def _zoomed(
+    profile: Profile, program: Program, wish: ZoomWish, events: Events | None, tell: Callable[[str], None]
+) -> Figure | None:
+    zoom = find_zoom(profile, program, wish, events)
+    kept = Kept(zoom.first, zoom.last, MOST_DRAWN)
+    _go_through(program, kept, events)
+    if not 0 < kept.count <= MOST_DRAWN:
+        tell(f"no unit_timeline_zoom: cycles {zoom.first:,} to {zoom.last:,} have {kept.count:,} operations")
+        return None
+    return plot_zoom(profile, program, kept.events, zoom)
 
 
-def _figure(width: float, height: float) -> Figure:
-    """A figure of its own canvas: no display, and no global state of pyplot's."""
-    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _title(figure: Figure, profile: Profile, what: str) -> None:
-    figure.suptitle(
-        f"{what}: {_text(profile.program)} on {_text(profile.chip)}\n"
-        f"{profile.cycles:,} cycles ({profile.time_us:,.2f} µs) {profile.once}, "
-        f"lower bound {profile.bound.cycles:,} ({profile.bound.limit}), ratio {profile.ratio:.2f}",
-        fontsize=11,
-    )
-
-
-def _plain(axes: Axes, grid: Any) -> None:
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.grid(axis=grid, color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _number_in_bar(axes: Axes, x: float, y: float, text: str) -> None:
-    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    axes.text(x, y, text, va="center", ha="center", fontsize=7, bbox=box)
-
-
-def _rate(name: str, rate: float, profile: Profile) -> str:
-    return f"{name}, {rate:.2f} bytes/cycle ({profile.bandwidth.gigabytes_per_second(rate):.2f} GB/s)"
-
-
-def _text(name: str) -> str:
-    """A name as it stands: a dollar sign would begin a formula."""
-    return shortened(name, _NAME_WIDTH).replace("$", r"\$")
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    # Without the version of the library, equal pictures are equal files.
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
+def _go_through(program: Program, take: Callable[[Events], None], events: Events | None) -> None:
+    if events is None:
+        hand_over(program, take)
+    else:
+        take(events)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from accelsim.cli.console import print_json, say_written, spinner
 from accelsim.cli.cost_choice import energy_option, with_energy
 from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
+from accelsim.cli.plot_choice import plot_choice, plot_options
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
 from accelsim.cli.trace_file import check_trace_file, finish_trace, trace_file, trace_option
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 @engine_option
 @energy_option
 @trace_option
-@click.option("--plots/--no-plots", default=True, show_default=True, help="Draw cycles by layer, a timeline, traffic.")
+@plot_options(default=True)
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @pass_state
 def profile_command(
     state: State,
+    /,
     program: Path | None,
     config: Path | None,
     weight: Path | None,
@@ -40,9 +42,9 @@ def profile_command(
     energy: str | None,
     trace: Path | None,
     trace_banks: bool,
-    plots: bool,
     outpath: Path,
     as_json: bool,
+    **drawn: Any,
 ) -> None:
     """Report a program's time and storage, layer by layer.
 
@@ -51,6 +53,7 @@ def profile_command(
     """
     check_output_folder(outpath)
     check_trace_file(trace, banks=trace_banks)
+    choice = plot_choice(**drawn)
     opened, cfg = open_program(program, config, weight)
     check_compiled_for(state, chip, opened, str(cfg))
     opened = with_energy(opened, energy)
@@ -69,7 +72,7 @@ def profile_command(
         counters = time_frame(opened, engine=engine, take_events=write)
         finish_trace(write, opened, counters)
     report = build_profile(opened, counters, 1)
-    contents = files_of(report, opened, plots=plots)
+    contents = files_of(report, opened, choice)
     with output_folder(outpath) as folder:
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)

@@ -13,6 +13,7 @@ from accelsim.cli.console import note, print_json, say, say_written, spinner
 from accelsim.cli.cost_choice import energy_option, with_energy
 from accelsim.cli.engine_choice import engine_option
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
+from accelsim.cli.plot_choice import PlotChoice, plot_choice, plot_options
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
 from accelsim.cli.trace_file import check_trace_file, finish_trace, trace_file, trace_option
@@ -44,7 +45,7 @@ class Options:
     check: str | None
     engine: Engine
     energy: str | None
-    plots: bool
+    drawn: PlotChoice
     trace: Path | None
     trace_banks: bool
     outpath: Path
@@ -81,7 +82,7 @@ class Options:
 @engine_option
 @energy_option
 @trace_option
-@click.option("--plots/--no-plots", default=False, show_default=True, help="Draw cycles by layer, a timeline, traffic.")
+@plot_options(default=False)
 @outpath_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @pass_state
@@ -92,7 +93,8 @@ def run_command(state: State, /, **options: Any) -> None:
     Prints the cycles of each layer, the lower bound, and the time at the chip's clock. Cycles do not depend on the
     data, so they are those of one frame, whichever. Where a .npz holds `labels`, prints what was recognised.
     """
-    _run(state, Options(**options))
+    drawn = {name: options.pop(name) for name in ("plots", "plots_format", "zoom", "zoom_step", "zoom_layer")}
+    _run(state, Options(**options, drawn=plot_choice(**drawn)))
 
 
 def _run(state: State, options: Options) -> None:
@@ -129,7 +131,7 @@ def _run(state: State, options: Options) -> None:
     profile = build_profile(program, run.counters, len(frames))
     recognised = _recognition(options.data, values)
     contents = {"output.npy": npy_bytes(run.outputs), "output_float.npy": npy_bytes(values)}
-    contents |= files_of(profile, program, plots=options.plots)
+    contents |= files_of(profile, program, options.drawn)
     with output_folder(options.outpath) as folder:
         written = {folder / name: content for name, content in contents.items()}
         write_files(written)

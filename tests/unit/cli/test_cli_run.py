@@ -227,7 +227,7 @@ def test_a_home_that_cannot_be_written(files: Files) -> None:
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(list(files.out.glob("*.png"))) == 3
+    assert len(list(files.out.glob("*.png"))) == 6
 
 
 def test_names_that_look_like_markup(accelsim: Program, files: Files) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -10,13 +11,16 @@ from hypothesis import strategies as st
 from profile_runs import Recorded, profile_of, renamed
 
 from accelsim.isa.opcodes import Unit
+from accelsim.profile.figures.bars import plot_cycles
+from accelsim.profile.figures.style import picture_files
+from accelsim.profile.figures.timeline import plot_timeline, time_shares, zoom_window
+from accelsim.profile.figures.traffic import plot_traffic
 from accelsim.profile.palette import CAUSE_STYLE, layer_colours
-from accelsim.profile.plots import draw_plots, plot_cycles, plot_timeline, plot_traffic
+from accelsim.profile.plots import ZoomWish, draw_figures, draw_plots
 from accelsim.profile.profile import CAUSES
-from accelsim.profile.timeline import time_shares, zoom_window
 from accelsim.timing.record import EVENT
 
-NAMES = ["cycles_by_layer.png", "unit_timeline.png", "dram_traffic.png"]
+NAMES = ["cycles_by_layer", "energy_by_layer", "roofline", "unit_timeline", "dram_traffic", "sram_occupancy"]
 
 
 def png_size(content: bytes) -> tuple[int, int]:
@@ -24,23 +28,48 @@ def png_size(content: bytes) -> tuple[int, int]:
     return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
 
 
-def test_draws_three_pictures(recorded: Recorded) -> None:
-    pictures = draw_plots(recorded.profile, recorded.program, recorded.events)
-    assert list(pictures) == NAMES
-    for content in pictures.values():
-        width, height = png_size(content)
-        assert 1000 < width < 2000
-        assert 300 < height < 1500
+@pytest.fixture(scope="module")
+def files(recorded: Recorded) -> dict[str, bytes]:
+    zoom = ZoomWish(cycles=(100, 200))
+    return draw_plots(recorded.profile, recorded.program, formats=("png", "svg"), zoom=zoom)
 
 
-def test_equal_profiles_are_equal_files(recorded: Recorded) -> None:
-    first = draw_plots(recorded.profile, recorded.program, recorded.events)
-    assert draw_plots(recorded.profile, recorded.program, recorded.events) == first
+def test_draws_each_picture_in_both_formats(files: dict[str, bytes]) -> None:
+    names = [*NAMES[:4], "unit_timeline_zoom", *NAMES[4:]]
+    assert list(files) == [f"{name}.{form}" for name in names for form in ("png", "svg")]
+    for name, content in files.items():
+        if name.endswith(".png"):
+            width, height = png_size(content)
+            assert width == 1300
+            assert 300 < height < 2300
+        else:
+            root = ElementTree.fromstring(content)
+            assert root.tag == "{http://www.w3.org/2000/svg}svg"
+            # Letters are outlines: no font of the reader's is needed.
+            assert not list(root.iter("{http://www.w3.org/2000/svg}text"))
+            assert len(list(root.iter("{http://www.w3.org/2000/svg}use"))) > 50
 
 
-@pytest.mark.parametrize("events", [None, np.zeros(0, EVENT)])
-def test_without_events_there_is_no_timeline(recorded: Recorded, events: None) -> None:
-    assert list(draw_plots(recorded.profile, recorded.program, events)) == [NAMES[0], NAMES[2]]
+def test_equal_profiles_are_equal_files(recorded: Recorded, files: dict[str, bytes]) -> None:
+    figures = {"cycles_by_layer": plot_cycles(recorded.profile), "dram_traffic": plot_traffic(recorded.profile)}
+    again = picture_files(figures, ("png", "svg"))
+    assert again == {name: files[name] for name in again}
+
+
+def test_what_is_not_there_is_left_out_with_a_note(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelsim.profile.plots.MOST_DRAWN", 5)
+    monkeypatch.setattr("accelsim.profile.plots.MOST_FOLLOWED", 6)
+    profile = profile_of(recorded.program, ["a", "b", "c"], [recorded.counters.cycles, 0, 0])
+    operations = {"load": 3, "matrix": 4, "vector": 0, "store": 0, "sequencer": 99}
+    notes: list[str] = []
+    figures = draw_figures(replace(profile, operations=operations), recorded.program, note=notes.append)
+    assert list(figures) == ["cycles_by_layer", "dram_traffic"]
+    assert notes == [
+        "no energy_by_layer: the chip's file says no energy",
+        "no roofline: the run has no multiply-accumulates",
+        "no unit_timeline: the run has 7 operations, more than the 5 one is drawn of",
+        "no sram_occupancy: the run has 7 operations, more than the 6 it is counted of",
+    ]
 
 
 def test_bars_are_the_cycles_by_cause(recorded: Recorded) -> None:
@@ -64,7 +93,9 @@ def test_of_many_layers_those_that_took_most_are_drawn_and_the_rest_counted(reco
 def test_names_are_no_formulas(recorded: Recorded) -> None:
     names = ["$x^", r"\frac$", "a" * 99]
     profile = profile_of(recorded.program, names, [recorded.counters.cycles - 2, 1, 1])
-    assert len(draw_plots(profile, renamed(recorded.program, names), recorded.events)) == 3
+    program = renamed(recorded.program, names)
+    profile = replace(profile, operations=recorded.profile.operations)
+    assert len(draw_plots(profile, program, formats=("svg",))) == 4
 
 
 def test_traffic_is_drawn_to_the_end_of_the_run_and_below_the_limit(recorded: Recorded) -> None:

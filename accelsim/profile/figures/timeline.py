@@ -10,11 +10,15 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
 from accelsim.isa.opcodes import Unit
+from accelsim.isa.program import Program
+from accelsim.profile.figures.heading import run_heading
+from accelsim.profile.figures.style import SMALL, count_axis, in_print_style, new_figure, text_of
+from accelsim.profile.operations import Events
 from accelsim.profile.palette import OUTSIDE_COLOUR, layer_colours
+from accelsim.profile.profile import Profile
 
 LANES = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
 BINS = 600
@@ -30,7 +34,23 @@ _LIGHT = 0.3
 _EDGED_SHARE = 1 / 250
 """Bars narrower than this share of the panel have no white edge: it would cover them."""
 
-Events = NDArray[np.void]
+
+@in_print_style
+def plot_timeline(profile: Profile, program: Program, events: Events) -> Figure:
+    """What the four queued units do over time: the whole run, and a few time steps in its middle.
+
+    Parameters
+    ----------
+    profile : Profile
+    program : Program
+    events : EVENT[operations]
+        At least one.
+    """
+    names = [text_of(layer.name) for layer in program.layers]
+    figure = new_figure(4.6)
+    draw_timeline(figure, events, profile.cycles, names)
+    run_heading(figure, profile, "Unit timeline")
+    return figure
 
 
 def draw_timeline(figure: Figure, events: Events, cycles: int, layers: Sequence[str]) -> None:
@@ -54,12 +74,13 @@ def draw_timeline(figure: Figure, events: Events, cycles: int, layers: Sequence[
     width = _bin_cycles(cycles)
     span = f"each {width:,} cycles" if width > 1 else "each cycle"
     _title(whole, f"whole run: share of {span} in which the unit issues (solid) or waits between beats (light)")
-    _draw_operations(part, events, first, last, colours)
+    draw_operations(part, events, first, last, colours)
     _title(
         part,
-        f"cycles {first:,} to {last:,} (dashed above): full bar = issuing, half = with waits between beats, "
+        f"cycles {first:,} to {last:,} (marked above): full bar = issuing, half = with waits between beats, "
         "line = to its last result",
     )
+    whole.set_xlabel("cycle")
     part.set_xlabel("cycle")
     used = [int(layer) for layer in np.unique(events["layer"])]
     shown = [layer for layer in used if layer >= 0]
@@ -70,11 +91,10 @@ def draw_timeline(figure: Figure, events: Events, cycles: int, layers: Sequence[
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=min(6, len(handles)),
+        ncols=min(5, len(handles)),
         frameon=False,
-        fontsize=8,
         title=f"one of {skip} layers is named" if skip > 1 else None,
-        title_fontsize=8,
+        title_fontsize=SMALL,
     )
 
 
@@ -177,7 +197,19 @@ def _draw_shares(axes: Axes, events: Events, cycles: int, colours: Sequence[str]
     _lanes(axes, 0, cycles)
 
 
-def _draw_operations(axes: Axes, events: Events, first: int, last: int, colours: Sequence[str]) -> None:
+def draw_operations(axes: Axes, events: Events, first: int, last: int, colours: Sequence[str]) -> None:
+    """A lane a unit: each operation's beats as a bar, a line to its last result.
+
+    Parameters
+    ----------
+    axes : Axes
+    events : EVENT[operations]
+        Those in the window, at least.
+    first, last : int
+        The window's cycles.
+    colours : sequence of str
+        Of each layer, and last of what is of no layer.
+    """
     palette = np.array(colours)
     for lane, unit in enumerate(LANES):
         mine, starts = _in_turn(events[events["unit"] == unit])
@@ -212,9 +244,9 @@ def _lanes(axes: Axes, first: int, last: int) -> None:
     axes.set_yticks(np.arange(len(LANES)) + 0.5, [unit.name.lower() for unit in LANES])
     axes.tick_params(axis="y", length=0)
     axes.hlines(np.arange(1, len(LANES)), first, last, colors="#CCCCCC", linewidth=0.6)
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    count_axis(axes)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, fontsize=9, loc="left")
+    axes.set_title(text, fontsize=SMALL, loc="left")

@@ -1,0 +1,36 @@
+"""What stands above each figure of a run."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from accelsim.profile.figures.style import text_of
+from accelsim.profile.profile import Profile
+
+_LINE = 104
+"""Letters that fit in a line of the heading."""
+
+
+def run_heading(figure: Figure, profile: Profile, what: str) -> None:
+    """What the figure shows, of which program on which chip; its cycles beside their lower bound.
+
+    Parameters
+    ----------
+    figure : Figure
+    profile : Profile
+    what : str
+    """
+    parts = [
+        f"{profile.cycles:,} cycles ({profile.time_us:,.2f} µs) {profile.once}",
+        f"lower bound {profile.bound.cycles:,} ({profile.bound.limit})",
+        f"ratio {profile.ratio:.2f}",
+    ]
+    lines = [f"{what}: {text_of(profile.program)} on {text_of(profile.chip)}"]
+    line = parts[0]
+    for part in parts[1:]:
+        if len(line) + len(part) + 2 > _LINE:
+            lines.append(line + ",")
+            line = part
+        else:
+            line += f", {part}"
+    figure.suptitle("\n".join([*lines, line]), fontsize=8)

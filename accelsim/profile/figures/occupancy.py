@@ -1,0 +1,109 @@
+"""What each SRAM holds over time, buffer by buffer."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from accelsim.profile.figures.heading import run_heading
+from accelsim.profile.figures.style import SMALL, TINY, in_print_style, new_figure, plain_axes, text_of
+from accelsim.profile.occupancy import Buffer, Occupancy
+from accelsim.profile.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW
+from accelsim.profile.profile import Profile
+from accelsim.profile.storage import SRAMS
+
+_STYLES = (
+    (BLUE, ""),
+    (ORANGE, "////"),
+    (SKY, ""),
+    (GREEN, "\\\\\\\\"),
+    (YELLOW, ""),
+    (PURPLE, "xxxx"),
+    (VERMILION, ""),
+)
+_OTHERS = (GREY, "....")
+_CAPACITY_SHOWN = 3
+"""How many times the largest occupancy the capacity may be and still set the panel's height."""
+
+
+@in_print_style
+def plot_occupancy(profile: Profile, occupancy: Occupancy) -> Figure | None:
+    """A panel an SRAM: bytes held, stacked by buffer; None where nothing is held at any time.
+
+    Parameters
+    ----------
+    profile : Profile
+    occupancy : Occupancy
+    """
+    memories = [memory for memory in SRAMS if occupancy.of(memory)]
+    if not memories:
+        return None
+    figure = new_figure(1.2 + 1.55 * len(memories))
+    panels = figure.subplots(len(memories), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, memory in zip(panels, memories, strict=True):
+        _draw_memory(axes, occupancy, memory)
+    width = occupancy.bin_cycles
+    panels[-1].set_xlabel("cycle" + (f" (means of {width:,})" if width > 1 else ""))
+    panels[-1].set_xlim(0, occupancy.cycles)
+    figure.supylabel("bytes held: written, and still to be read", fontsize=8)
+    run_heading(figure, profile, "SRAM occupancy")
+    empty = [memory for memory in SRAMS if memory not in memories]
+    if empty:
+        figure.text(0.99, 0.005, f"nothing held: {', '.join(empty)}", ha="right", va="bottom", fontsize=TINY)
+    return figure
+
+
+def shown_buffers(buffers: list[Buffer]) -> tuple[list[Buffer], list[Buffer]]:
+    """The buffers with an area of their own, by size over time; and the others.
+
+    Parameters
+    ----------
+    buffers : list of Buffer
+        Of one memory.
+    """
+    by_area = sorted(buffers, key=lambda buffer: -float(buffer.held_bytes.sum()))
+    most = len(_STYLES)
+    # One left over gets its own area: "1 other" would say less in the same room.
+    return (by_area, []) if len(by_area) <= most else (by_area[: most - 1], by_area[most - 1 :])
+
+
+def _draw_memory(axes: Axes, occupancy: Occupancy, memory: str) -> None:
+    edges = occupancy.edges
+    own, others = shown_buffers(occupancy.of(memory))
+    areas = [(text_of(buffer.name, 33), buffer.held_bytes, style) for buffer, style in zip(own, _STYLES, strict=False)]
+    if others:
+        rest = np.sum([buffer.held_bytes for buffer in others], axis=0)
+        areas.append((f"{len(others)} other buffers", rest, _OTHERS))
+    base = np.zeros(len(edges) - 1)
+    for name, held, (colour, hatch) in areas:
+        top = base + held
+        axes.stairs(top, edges, baseline=base, fill=True, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
+        axes.fill_between([], [], [], facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+        base = top
+    most, capacity = float(base.max()), occupancy.capacity_bytes[memory]
+    if capacity <= _CAPACITY_SHOWN * most:
+        axes.axhline(capacity, color=VERMILION, linewidth=1.2)
+    axes.set_ylim(0, 1.08 * (capacity if capacity <= _CAPACITY_SHOWN * most else most))
+    line = "capacity: red line" if capacity <= _CAPACITY_SHOWN * most else "capacity above the panel"
+    axes.set_title(
+        f"{memory}: up to {most:,.0f} of {capacity:,} bytes held ({100 * most / capacity:.1f} %; {line})",
+        fontsize=SMALL,
+        loc="left",
+    )
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    plain_axes(axes, "both")
+    # From the top down, as the areas lie.
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles[::-1],
+        labels[::-1],
+        loc="upper left",
+        bbox_to_anchor=(1.005, 1.06),
+        fontsize=TINY,
+        frameon=False,
+        handlelength=1.6,
+        labelspacing=0.35,
+    )

@@ -1,0 +1,130 @@
+"""How every figure looks: its size in print, fonts, axes, and what is written to a file.
+
+A figure is as wide as the text of a page (165 mm); at that size no letter is smaller than 6 points. What colours tell
+apart, hatches, markers or names tell apart too.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from accelsim.profile.labels import shortened
+
+Format = Literal["png", "svg"]
+FORMATS: tuple[Format, ...] = ("png", "svg")
+
+WIDTH_INCHES = 6.5
+DOTS_PER_INCH = 200
+SMALL, TINY = 7, 6
+"""Points: text inside a plot, and numbers inside its bars."""
+NAME_WIDTH = 24
+"""Letters of a layer's or buffer's name."""
+MOST_TICKS = 6
+"""Of an axis of cycles: numbers of eleven digits still stand apart on the narrowest figure."""
+GRID_COLOUR = "#DDDDDD"
+
+_STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "hatch.linewidth": 0.6,
+    # Letters as outlines look the same wherever the file is opened; equal figures are equal files.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "accelsim",
+}
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def in_print_style(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """`function`, drawing with the fonts and line widths of print."""
+
+    @functools.wraps(function)
+    def styled(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        with matplotlib.rc_context(_STYLE):
+            return function(*arguments, **named)
+
+    return styled
+
+
+def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:
+    """A figure of its own canvas: no display, and no global state of pyplot's."""
+    figure = Figure(figsize=(width_inches, height_inches), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@in_print_style
+def picture_files(figures: Mapping[str, Figure], formats: Iterable[Format]) -> dict[str, bytes]:
+    """Figures as files.
+
+    Parameters
+    ----------
+    figures : mapping of str to Figure
+        By the file's name without its ending.
+    formats : iterable of str
+        ``png``, ``svg``.
+
+    Returns
+    -------
+    dict of str to bytes
+        By the file's name. Equal figures are equal files, whatever the day and the version of the library.
+    """
+    # None leaves a key out: the library's version in a PNG, the date in an SVG.
+    metadata: dict[Format, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    files = {}
+    for name, figure in figures.items():
+        for form in formats:
+            stream = io.BytesIO()
+            with warnings.catch_warnings():
+                # A letter the font lacks is drawn as a box; there is nothing the reader could do about it.
+                warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
+                figure.savefig(stream, format=form, metadata=metadata[form])
+            files[f"{name}.{form}"] = stream.getvalue()
+    return files
+
+
+def plain_axes(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
+    """Whole numbers with separators, few enough to stand apart; a light grid, no frame at the top and the right."""
+    count_axis(axes)
+    light_grid(axes, grid)
+
+
+def count_axis(axes: Axes) -> None:
+    """Whole numbers with separators along the lower edge, few enough to stand apart."""
+    axes.xaxis.set_major_locator(MaxNLocator(MOST_TICKS, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def light_grid(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
+    """A light grid behind all else, no frame at the top and the right."""
+    axes.grid(axis=grid, color=GRID_COLOUR, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def text_of(name: str, width: int = NAME_WIDTH) -> str:
+    """A name as it stands, shortened: a dollar sign would begin a formula."""
+    return shortened(name, width).replace("$", r"\$")
+
+
+def number(value: float) -> str:
+    """A figure of three or more digits, with separators."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
