@@ -13,12 +13,15 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-_DISTANCES = (5, 12, 20, 32, 46)
+from accelsim.profile.figures.style import SMALL
+
+_DISTANCES = (5, 12, 20, 32, 46, 64)
 """Points (1/72 inch) from the marker to its label; from the second on with a line between them."""
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 _MARKER_POINTS = 3.5
 """Half a marker's width."""
 _APART_PIXELS = 2
+_GROUND = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def place_labels(
     *,
     points: NDArray[np.float64] | None = None,
     lines: Sequence[NDArray[np.float64]] = (),
-    size: float = 7,
+    size: float = SMALL,
+    boxed: bool = False,
 ) -> list[Annotation]:
     """Write labels where they cover no other label, no point and no line, and lie inside the axes.
 
@@ -60,6 +64,8 @@ def place_labels(
         Polylines to keep clear of, in the axes' data.
     size : float
         Of the letters, in points.
+    boxed : bool
+        With a light ground, where there are other points that a label may cover.
 
     Returns
     -------
@@ -88,6 +94,7 @@ def place_labels(
                 ha={1: "left", 0: "center", -1: "right"}[right],
                 va={1: "bottom", 0: "center", -1: "top"}[up],
                 fontsize=size,
+                bbox=_GROUND if boxed else None,
                 arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "#666666", "shrinkA": 0, "shrinkB": 3}
                 if distance > _DISTANCES[0]
                 else None,
