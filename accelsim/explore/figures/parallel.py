@@ -70,10 +70,9 @@ def plot_parallel(
     lines = np.stack([places for _, places, _ in scales], axis=1)
     front = front_mask(points[list(objectives)].to_numpy(dtype=np.float64))
     # The best are drawn last, above the others.
-    for mine, width, alpha in (
-        (~front, 0.5, max(0.15, min(0.6, 60 / len(points)))),
-        (front, max(0.6, min(1.3, 40 / front.sum())), 1.0),
-    ):
+    faint = max(0.15, min(0.6, 60 / len(points))), 0.5
+    strong = 1.0, max(0.6, min(1.3, 40 / int(front.sum())))
+    for mine, (alpha, width) in ((~front, faint), (front, strong)):
         order = np.flatnonzero(mine)[np.argsort(-first[mine], kind="stable")]
         across = [np.column_stack([np.arange(lines.shape[1]), lines[at]]) for at in order]
         collection = LineCollection(across, cmap="viridis", norm=norm, linewidths=width, alpha=alpha)
