@@ -67,7 +67,10 @@ def draw_sweep_plots(
         An objective that the results don't have.
     """
     tell = note or (lambda text: None)
-    wanted = [column_of(objective, points) for objective in objectives or OBJECTIVES]
+    wanted = [
+        column_of(objective, points)
+        for objective in objectives or [name for name, of in OBJECTIVES.items() if of in points]
+    ]
     figures: dict[str, Figure] = {}
     for ending, title, group in _groups(points):
         done = group[group["status"] == DONE]
@@ -97,7 +100,7 @@ def _draw(
     pairs = list(itertools.combinations(objectives[:_PAIRS_OF], 2))
     if not pairs:
         tell(f"no pareto{ending}: there is one objective, {objectives[0]}")
-    if len(done) == 1:
+    elif len(done) == 1:
         tell(f"no pareto{ending}: one point has results")
         pairs = []
     for first, second in pairs:

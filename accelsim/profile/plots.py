@@ -103,7 +103,7 @@ def draw_figures(
     elif count:
         tell(f"no unit_timeline: the run has {count:,} operations, more than the {MOST_DRAWN:,} one is drawn of")
     if zoom is not None:
-        drawn["unit_timeline_zoom"] = _zoomed(profile, program, zoom, events, tell)
+        drawn["unit_timeline_zoom"] = draw_zoom(profile, program, zoom, events, tell)
     drawn["dram_traffic"] = plot_traffic(profile)
     if count > MOST_FOLLOWED:
         tell(f"no sram_occupancy: the run has {count:,} operations, more than the {MOST_FOLLOWED:,} it is counted of")
@@ -162,9 +162,26 @@ def find_zoom(profile: Profile, program: Program, wish: ZoomWish, events: Events
     return Zoom(first, last, f"time step {wish.step} of {layer}", frozenset(window.operations))
 
 
-def _zoomed(
+def draw_zoom(
     profile: Profile, program: Program, wish: ZoomWish, events: Events | None, tell: Callable[[str], None]
 ) -> Figure | None:
+    """The figure of a stretch of the run, of which alone operations are held; None where there are too many, or none.
+
+    Parameters
+    ----------
+    profile : Profile
+    program : Program
+    wish : ZoomWish
+    events : EVENT[operations] or None
+        All of a frame; the run is gone through anew where left out.
+    tell : callable
+        Is told why there is none.
+
+    Raises
+    ------
+    InputError
+        As `find_zoom` raises it.
+    """
     zoom = find_zoom(profile, program, wish, events)
     kept = Kept(zoom.first, zoom.last, MOST_DRAWN)
     _go_through(program, kept, events)

@@ -127,11 +127,15 @@ def check(program: Program, chunk: int) -> None:
         np.testing.assert_allclose(total, held, atol=1e-5)
         assert total.max() <= found.capacity_bytes[memory] + 1e-6
         for buffer in buffers:
-            sizes = [region.bytes for region in program.regions if (region.name, region.memory) == (buffer.name, memory)]
+            sizes = [
+                region.bytes for region in program.regions if (region.name, region.memory) == (buffer.name, memory)
+            ]
             assert not sizes or buffer.held_bytes.max() <= max(sizes) + 1e-6
 
 
-SLOW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+SLOW = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 @SLOW
