@@ -67,10 +67,8 @@ def draw_sweep_plots(
         An objective that the results don't have.
     """
     tell = note or (lambda text: None)
-    wanted = [
-        column_of(objective, points)
-        for objective in objectives or [name for name, of in OBJECTIVES.items() if of in points]
-    ]
+    asked = objectives or [name for name, column in OBJECTIVES.items() if column in points]
+    wanted = [column_of(objective, points) for objective in asked]
     figures: dict[str, Figure] = {}
     for ending, title, group in _groups(points):
         done = group[group["status"] == DONE]

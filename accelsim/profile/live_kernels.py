@@ -194,7 +194,9 @@ def _let_go(
         _rise(levels, steps, group, pieces[piece, P_WRITE_BEGIN], pieces[piece, P_WRITE_END], size, times)
         read = max(read, pieces[piece, P_WRITE_END])
     if not over and read > begins:
-        _rise(levels, steps, group, begins, max(begins, ends), -size, times)
+        # Where a semaphore lacks, what overwrites a value may come before it; no value goes before it has come.
+        begins = max(begins, pieces[piece, P_WRITE_BEGIN])
+        _rise(levels, steps, group, begins, max(ends, pieces[piece, P_WRITE_END]), -size, times)
     else:
         _rise(levels, steps, group, read, read, -size, times)
 

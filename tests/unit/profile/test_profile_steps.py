@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from profile_runs import Recorded
@@ -76,7 +78,7 @@ def test_zoom_of_a_real_layer(recorded: Recorded) -> None:
         find_zoom(recorded.profile, recorded.program, ZoomWish(step=step, layer="lstm_0"), recorded.events)
         for step in range(6)
     ]
-    assert all(before.first < after.first for before, after in zip(zooms[:-1], zooms[1:], strict=True))
+    assert all(before.first < after.first for before, after in pairwise(zooms))
     assert all(0 <= zoom.first < zoom.last <= recorded.profile.cycles for zoom in zooms)
     assert zooms[2].what == "time step 2 of lstm_0"
     # Each operation is of one step.
