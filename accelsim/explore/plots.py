@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from accelsim.explore.figures.columns import OBJECTIVES, column_of, varied
+from accelsim.explore.figures.columns import column_of, varied
 from accelsim.explore.figures.heat_map import plot_heat_map, strongest_keys
 from accelsim.explore.figures.parallel import plot_parallel
 from accelsim.explore.figures.pareto import plot_pareto
 from accelsim.explore.results import DONE
 from accelsim.profile.figures.style import Format, picture_files, text_of
 
+_OBJECTIVES = ("latency", "energy", "area")
+"""Where none are asked for."""
 _PAIRS_OF = 3
 """Objectives of which each pair has a scatter; of more, the first ones."""
 
@@ -67,8 +69,7 @@ def draw_sweep_plots(
         An objective that the results don't have.
     """
     tell = note or (lambda text: None)
-    asked = objectives or [name for name, column in OBJECTIVES.items() if column in points]
-    wanted = [column_of(objective, points) for objective in asked]
+    wanted = [column_of(objective, points) for objective in objectives or _OBJECTIVES]
     figures: dict[str, Figure] = {}
     for ending, title, group in _groups(points):
         done = group[group["status"] == DONE]

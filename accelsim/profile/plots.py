@@ -94,7 +94,7 @@ def draw_figures(
     events = all_operations(program) if 0 < count <= MOST_DRAWN else None
     drawn: dict[str, Figure | None] = {"cycles_by_layer": plot_cycles(profile), "energy_by_layer": plot_energy(profile)}
     if drawn["energy_by_layer"] is None:
-        tell("no energy_by_layer: the chip's file says no energy")
+        tell("no energy_by_layer: by the chip's cost table the run takes none")
     drawn["roofline"] = plot_roofline(profile)
     if drawn["roofline"] is None:
         tell("no roofline: the run has no multiply-accumulates")

@@ -10,10 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from accelsim.errors import InputError
+from accelsim.explore.objectives import OBJECTIVES
 from accelsim.profile.figures.style import number, text_of
 
-OBJECTIVES = {"latency": "time_us", "energy": "energy_nj", "area": "area_mm2"}
-"""The column of each objective of a search; a column may be named itself, too."""
 _TEXTS = {
     "time_us": "time in µs",
     "energy_nj": "energy in nJ",
@@ -36,7 +35,7 @@ def column_of(objective: str, points: pd.DataFrame) -> str:
     Parameters
     ----------
     objective : str
-        One of `OBJECTIVES`, or a column's name.
+        One of `explore.objectives.OBJECTIVES`, or a column's name.
     points : DataFrame
 
     Raises
@@ -44,7 +43,7 @@ def column_of(objective: str, points: pd.DataFrame) -> str:
     InputError
         There is no such column, or it is not of numbers.
     """
-    column = OBJECTIVES.get(objective, objective)
+    column = OBJECTIVES[objective].column if objective in OBJECTIVES else objective
     if column not in points or not pd.api.types.is_numeric_dtype(points[column]):
         known = ", ".join([*OBJECTIVES, *(name for name in _TEXTS if name in points)])
         raise InputError("objective", "", f"found {objective!r}", f"one of {known}")
@@ -84,6 +83,11 @@ def metric_text(value: float) -> str:
             scale = 1e3 if letter == "K" else size
             return f"{value / scale:.3g}{letter}" if abs(value) < 1e3 * scale else f"{value / scale:,.0f}{letter}"
     return number(value)
+
+
+def result_text(value: float) -> str:
+    """A result for a table: four digits or more."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.4g}"
 
 
 def tick_text(value: float) -> str:

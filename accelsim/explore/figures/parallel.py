@@ -28,7 +28,7 @@ from accelsim.explore.figures.columns import (
     varied,
     wrapped_key,
 )
-from accelsim.explore.figures.front import front_mask
+from accelsim.explore.pareto import front_mask
 from accelsim.profile.figures.style import TINY, in_print_style, new_figure
 
 _SPREAD = 0.7

@@ -14,10 +14,18 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from accelsim.explore.figures.columns import column_text, is_wide, tick_text, value_text, varied, wrapped_key
-from accelsim.explore.figures.front import front_mask
+from accelsim.explore.figures.columns import (
+    column_text,
+    is_wide,
+    result_text,
+    tick_text,
+    value_text,
+    varied,
+    wrapped_key,
+)
+from accelsim.explore.pareto import front_mask
 from accelsim.profile.figures.placing import Label, place_labels
-from accelsim.profile.figures.style import TINY, in_print_style, light_grid, new_figure, number
+from accelsim.profile.figures.style import TINY, in_print_style, light_grid, new_figure
 from accelsim.profile.palette import BLUE, SKY, VERMILION
 
 MOST_NUMBERED = 16
@@ -138,7 +146,7 @@ def _list_settings(
             [
                 f"{at + 1}{more}",
                 *(value_text(key, point[key]) for key in keys),
-                *(number(float(point[column])) for column in objectives),
+                *(result_text(float(point[column])) for column in objectives),
             ]
         )
     axes.set_axis_off()

@@ -53,7 +53,7 @@ def plot_cycles(profile: Profile) -> Figure:
 
 @in_print_style
 def plot_energy(profile: Profile) -> Figure | None:
-    """A frame's energy: a bar a layer, its segments by component; None where the chip's table has no energy."""
+    """A frame's energy: a bar a layer, its segments by component; None where there is none by the chip's cost table."""
     whole = profile.total.energy_nj
     if not whole:
         return None

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from sweep_tables import AXES, sweep_table
 
 from accelsim.errors import InputError
-from accelsim.explore.figures.columns import column_text, metric_text, tick_text, value_text
+from accelsim.explore.figures.columns import column_text, metric_text, result_text, tick_text, value_text
 from accelsim.explore.figures.heat_map import plot_heat_map, strongest_keys
 from accelsim.explore.figures.parallel import plot_parallel
 from accelsim.explore.figures.pareto import MOST_NUMBERED, plot_pareto
@@ -21,7 +21,9 @@ from tests.support.figures import cut_off, overlaps, shown_texts
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Points of one model, done where they have a time."""
-    points = pd.DataFrame([{"model": "m", "batch": 1, "time_us": np.nan, "energy_nj": np.nan} | row for row in rows])
+    points = pd.DataFrame(
+        [{"model": "m", "batch": 1, "time_us": np.nan, "energy_nj": np.nan, "area_mm2": np.nan} | row for row in rows]
+    )
     points.insert(0, "number", range(len(points)))
     points["status"] = np.where(np.isfinite(points["time_us"]), "done", "failed")
     return points
@@ -229,7 +231,9 @@ def test_what_shows_nothing_is_left_out_with_a_note(
 
 
 def test_an_unknown_objective() -> None:
-    with pytest.raises(InputError, match="objective: found 'speed'; expected one of latency, energy, area, time_us"):
+    with pytest.raises(
+        InputError, match="objective: found 'speed'; expected one of latency, energy, area, cycles, dram, time_us"
+    ):
         draw_sweep_plots(SMALL, SMALL_AXES, ["speed"])
 
 
@@ -255,6 +259,12 @@ def test_texts_of_values() -> None:
     assert [value_text("dram.bytes_per_cycle", value) for value in (0.5, 4.0, 1e6)] == ["0.5", "4", "1,000,000"]
     assert [metric_text(value) for value in (0.12345, 12.345, 1234.5, 12345.0, 2.5e6, 3.21e9)] == [
         *("0.123", "12.3", "1,234", "12.3K", "2.5M", "3.21G"),
+    ]
+    assert [result_text(value) for value in (0.12345, 11.174, 6836.4, 123456.7)] == [
+        "0.1235",
+        "11.17",
+        "6,836",
+        "123,457",
     ]
     assert [tick_text(value) for value in (0.1 + 0.2, 1572.5, 2.5e6, 4e9)] == ["0.3", "1,572.5", "2.5M", "4G"]
     assert [column_text(name) for name in ("time_us", "dram_cycles", "energy_mac_nj", "mac.rows")] == [

@@ -65,7 +65,7 @@ def test_what_is_not_there_is_left_out_with_a_note(recorded: Recorded, monkeypat
     figures = draw_figures(replace(profile, operations=operations), recorded.program, note=notes.append)
     assert list(figures) == ["cycles_by_layer", "dram_traffic"]
     assert notes == [
-        "no energy_by_layer: the chip's file says no energy",
+        "no energy_by_layer: by the chip's cost table the run takes none",
         "no roofline: the run has no multiply-accumulates",
         "no unit_timeline: the run has 7 operations, more than the 5 one is drawn of",
         "no sram_occupancy: the run has 7 operations, more than the 6 it is counted of",
