@@ -25,7 +25,8 @@ def run_heading(figure: Figure, profile: Profile, what: str) -> None:
         f"lower bound {profile.bound.cycles:,} ({profile.bound.limit})",
         f"ratio {profile.ratio:.2f}",
     ]
-    lines = [f"{what}: {text_of(profile.program)} on {text_of(profile.chip)}"]
+    where = f"{text_of(profile.program)} on {text_of(profile.chip)}"
+    lines = [f"{what}: {where}"] if len(what) + len(where) + 2 <= _LINE else [what, where]
     line = parts[0]
     for part in parts[1:]:
         if len(line) + len(part) + 2 > _LINE:

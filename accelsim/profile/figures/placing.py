@@ -18,7 +18,7 @@ from accelsim.profile.figures.style import SMALL
 _DISTANCES = (5, 12, 20, 32, 46, 64)
 """Points (1/72 inch) from the marker to its label; from the second on with a line between them."""
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-_MARKER_POINTS = 3.5
+_MARKER_POINTS = 4.5
 """Half a marker's width."""
 _APART_PIXELS = 2
 _GROUND = {"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}

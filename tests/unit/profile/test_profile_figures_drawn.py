@@ -206,6 +206,13 @@ def test_a_zoom_needs_no_more_operations_than_it_shows(
     assert notes[0].startswith("no unit_timeline_zoom: cycles ")
 
 
+def test_a_zoom_with_long_names_is_in_the_page(recorded: Recorded) -> None:
+    profile = replace(recorded.profile, program="$a program$ with a name too long", chip="a_chip_with_a_long_name_too")
+    zoom = Zoom(10**10, 10**10 + 99, r"time step 100,000 of \$a layer with…s and letters")
+    figure = plot_zoom(profile, recorded.program, recorded.events[:1].copy(), zoom)
+    assert (overlaps(figure), cut_off(figure)) == ([], [])
+
+
 def test_zoom_on_many_operations_has_a_lane_a_unit(recorded: Recorded) -> None:
     assert len(recorded.events) > MOST_NAMED
     figure = plot_zoom(recorded.profile, recorded.program, recorded.events, Zoom(0, recorded.profile.cycles))

@@ -111,6 +111,19 @@ def test_traffic_is_drawn_to_the_end_of_the_run_and_below_the_limit(recorded: Re
     assert both.values.max() <= 8 * (1 + 1e-9)
 
 
+def test_traffic_at_the_begin_of_a_long_run_is_seen(recorded: Recorded) -> None:
+    """60 bytes in cycles 0 to 2 of a million: in bins of 976 cycles, not of one."""
+    profile = profile_of(recorded.program, ["a", "b", "c"], [10**6, 0, 0])
+    traffic = np.array([[20.0, 20.0, 16.0], [0.0, 0.0, 4.0]])
+    rates = replace(recorded.profile.bandwidth, bin_cycles=1, traffic_bytes=traffic)
+    axes = plot_traffic(replace(profile, bandwidth=rates)).axes[0]
+    assert axes.get_xlabel() == "cycle (bins of 976)"
+    read = axes.patches[0].get_data()
+    assert read.edges.tolist() == [0, 976]
+    assert read.values == pytest.approx([56 / 976])
+    assert axes.get_ylim()[1] > 56 / 976
+
+
 @pytest.mark.parametrize(("times", "shown"), [(15, True), (1000, False)])
 def test_traffic_is_not_pressed_flat_by_a_limit_far_above(recorded: Recorded, times: int, shown: bool) -> None:
     limit = times * float(plot_traffic(recorded.profile).axes[0].patches[1].get_data().values.max())
