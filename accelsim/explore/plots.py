@@ -45,7 +45,8 @@ def draw_sweep_plots(
 ) -> dict[str, Figure]:
     """The figures of a sweep: of each pair of objectives, of the two keys that move each objective most, of all keys.
 
-    Points of several models or batches have figures of their own, as they do different work.
+    Points of several models have figures of their own, as they do different work; those of several batches too, unless
+    the batch is one of the keys swept.
 
     Parameters
     ----------
@@ -54,7 +55,8 @@ def draw_sweep_plots(
     axes : mapping of str to sequence
         Values of each swept key, by its dotted name.
     objectives : sequence of str
-        latency, energy, area, or columns, each to be small; none for all of the three that have values.
+        Names of `explore.objectives`, or columns, each to be small; none for latency, energy and area, those that have
+        values.
     note : callable, optional
         Is told which figure is left out, and why.
 
@@ -71,7 +73,7 @@ def draw_sweep_plots(
     tell = note or (lambda text: None)
     wanted = [column_of(objective, points) for objective in objectives or _OBJECTIVES]
     figures: dict[str, Figure] = {}
-    for ending, title, group in _groups(points):
+    for ending, title, group in _groups(points, axes):
         done = group[group["status"] == DONE]
         known = []
         for column in dict.fromkeys(wanted):
@@ -122,9 +124,9 @@ def _draw(
         tell(f"no parallel{ending}: the points with results are all of the same settings")
 
 
-def _groups(points: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _groups(points: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """The points of each model and batch, with an ending for names of files and a title."""
-    several = [key for key in ("model", "batch") if points[key].nunique() > 1]
+    several = [key for key in ("model", "batch") if points[key].nunique() > 1 and key not in axes]
     if not several:
         models = points["model"].unique()
         yield "", text_of(str(models[0])) if len(models) else "", points

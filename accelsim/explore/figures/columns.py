@@ -15,7 +15,9 @@ from accelsim.profile.figures.style import number, text_of
 
 _TEXTS = {
     "time_us": "time in µs",
+    "time_per_frame_us": "time a frame in µs",
     "energy_nj": "energy in nJ",
+    "energy_per_frame_nj": "energy a frame in nJ",
     "area_mm2": "area in mm²",
     "cycles": "cycles",
     "bound_cycles": "lower bound in cycles",
@@ -45,7 +47,7 @@ def column_of(objective: str, points: pd.DataFrame) -> str:
     """
     column = OBJECTIVES[objective].column if objective in OBJECTIVES else objective
     if column not in points or not pd.api.types.is_numeric_dtype(points[column]):
-        known = ", ".join([*OBJECTIVES, *(name for name in _TEXTS if name in points)])
+        known = ", ".join(dict.fromkeys([*OBJECTIVES, *(name for name in _TEXTS if name in points)]))
         raise InputError("objective", "", f"found {objective!r}", f"one of {known}")
     return column
 

@@ -34,7 +34,7 @@ def sweep_table(axes: dict[str, list[Any]] | None = None, *, fail: bool = True) 
             | {
                 "cycles": np.nan if failed else cycles,
                 "time_us": np.nan if failed else cycles / 400,
-                "energy_nj": np.nan if failed else energy,
+                "energy_per_frame_nj": np.nan if failed else energy,
                 "area_mm2": np.nan if failed else macs * 4e-4 + held * 2e-6,
                 "mac_utilization": np.nan if failed else 4e6 / macs / cycles,
             }

@@ -22,7 +22,10 @@ from tests.support.figures import cut_off, overlaps, shown_texts
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Points of one model, done where they have a time."""
     points = pd.DataFrame(
-        [{"model": "m", "batch": 1, "time_us": np.nan, "energy_nj": np.nan, "area_mm2": np.nan} | row for row in rows]
+        [
+            {"model": "m", "batch": 1, "time_us": np.nan, "energy_per_frame_nj": np.nan, "area_mm2": np.nan} | row
+            for row in rows
+        ]
     )
     points.insert(0, "number", range(len(points)))
     points["status"] = np.where(np.isfinite(points["time_us"]), "done", "failed")
@@ -31,11 +34,11 @@ def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 SMALL = table(
     [
-        {"mac.rows": 8, "mac.columns": 8, "time_us": 10.0, "energy_nj": 1.0},
-        {"mac.rows": 8, "mac.columns": 16, "time_us": 5.0, "energy_nj": 2.0},
-        {"mac.rows": 16, "mac.columns": 8, "time_us": 6.0, "energy_nj": 3.0},
-        {"mac.rows": 16, "mac.columns": 16, "time_us": 4.0, "energy_nj": 4.0},
-        {"mac.rows": 32, "mac.columns": 8, "time_us": 5.0, "energy_nj": 2.0},
+        {"mac.rows": 8, "mac.columns": 8, "time_us": 10.0, "energy_per_frame_nj": 1.0},
+        {"mac.rows": 8, "mac.columns": 16, "time_us": 5.0, "energy_per_frame_nj": 2.0},
+        {"mac.rows": 16, "mac.columns": 8, "time_us": 6.0, "energy_per_frame_nj": 3.0},
+        {"mac.rows": 16, "mac.columns": 16, "time_us": 4.0, "energy_per_frame_nj": 4.0},
+        {"mac.rows": 32, "mac.columns": 8, "time_us": 5.0, "energy_per_frame_nj": 2.0},
         {"mac.rows": 32, "mac.columns": 16},
     ]
 )
@@ -45,8 +48,12 @@ SMALL_AXES = {"mac.rows": [8, 16, 32, 64], "mac.columns": [8, 16]}
 def test_every_figure_of_a_sweep() -> None:
     figures = draw_sweep_plots(sweep_table(), AXES, ["latency", "energy", "area"])
     assert list(figures) == [
-        *("pareto_energy_nj_over_time_us", "pareto_area_mm2_over_time_us", "pareto_area_mm2_over_energy_nj"),
-        *("heat_map_time_us", "heat_map_energy_nj", "heat_map_area_mm2", "parallel"),
+        *(
+            "pareto_energy_per_frame_nj_over_time_us",
+            "pareto_area_mm2_over_time_us",
+            "pareto_area_mm2_over_energy_per_frame_nj",
+        ),
+        *("heat_map_time_us", "heat_map_energy_per_frame_nj", "heat_map_area_mm2", "parallel"),
     ]
     for name, figure in figures.items():
         assert (name, overlaps(figure), cut_off(figure)) == (name, [], [])
@@ -63,17 +70,17 @@ def test_files_are_the_same_each_time() -> None:
 def test_pareto_by_hand() -> None:
     """(10, 1), (5, 2) twice and (4, 4) are on the front; (6, 3) is beaten by (5, 2)."""
     done = SMALL[SMALL["status"] == "done"]
-    figure = plot_pareto(done, SMALL_AXES, ("time_us", "energy_nj"), title="m")
+    figure = plot_pareto(done, SMALL_AXES, ("time_us", "energy_per_frame_nj"), title="m")
     plot, listed = figure.axes
     dominated, stairs, front = plot.lines
     assert dominated.get_xydata().tolist() == [[6, 3]]
     assert sorted(front.get_xydata().tolist()) == [[4, 4], [5, 2], [5, 2], [10, 1]]
     assert stairs.get_xydata().tolist() == [[4, 4], [5, 4], [5, 2], [10, 2], [10, 1]]
-    assert (plot.get_xlabel(), plot.get_ylabel()) == ("time in µs", "energy in nJ")
+    assert (plot.get_xlabel(), plot.get_ylabel()) == ("time in µs", "energy a frame in nJ")
     assert [text.get_text() for text in plot.texts] == ["1", "2", "3"]
     cells = [text.get_text() for text in listed.texts]
     assert cells == [
-        *("no.", "mac.\nrows", "mac.\ncolumns", "time\nin µs", "energy\nin nJ"),
+        *("no.", "mac.\nrows", "mac.\ncolumns", "time\nin µs", "energy a frame\nin nJ"),
         *("1", "16", "16", "4", "4"),
         *("2 (+1 equal)", "8", "16", "5", "2"),
         *("3", "8", "8", "10", "1"),
@@ -82,8 +89,8 @@ def test_pareto_by_hand() -> None:
 
 
 def test_a_long_front_is_numbered_at_its_ends_and_between() -> None:
-    points = table([{"mac.rows": n, "time_us": 200.0 - n, "energy_nj": 1.0 + n} for n in range(100)])
-    figure = plot_pareto(points, {"mac.rows": list(range(100))}, ("time_us", "energy_nj"))
+    points = table([{"mac.rows": n, "time_us": 200.0 - n, "energy_per_frame_nj": 1.0 + n} for n in range(100)])
+    figure = plot_pareto(points, {"mac.rows": list(range(100))}, ("time_us", "energy_per_frame_nj"))
     assert "100 points, 100 on the front; 16 are numbered" in figure.get_suptitle()
     rows = [text.get_text() for text in figure.axes[1].texts[4::4]][:MOST_NUMBERED]
     assert len(rows) == MOST_NUMBERED
@@ -95,8 +102,8 @@ def test_a_long_front_is_numbered_at_its_ends_and_between() -> None:
 
 def test_points_on_the_front_of_all_objectives_have_a_ring() -> None:
     done = SMALL[SMALL["status"] == "done"].assign(area_mm2=[5.0, 4.0, 1.0, 6.0, 4.0])
-    objectives = ["time_us", "energy_nj", "area_mm2"]
-    figure = plot_pareto(done, SMALL_AXES, ("time_us", "energy_nj"), all_objectives=objectives)
+    objectives = ["time_us", "energy_per_frame_nj", "area_mm2"]
+    figure = plot_pareto(done, SMALL_AXES, ("time_us", "energy_per_frame_nj"), all_objectives=objectives)
     ring = figure.axes[0].lines[-1]
     # (6, 3) has the least area.
     assert sorted(ring.get_xydata().tolist()) == [[4, 4], [5, 2], [5, 2], [6, 3], [10, 1]]
@@ -166,10 +173,10 @@ def test_the_strongest_keys_are_mapped() -> None:
 
 def test_parallel_by_hand() -> None:
     done = SMALL[SMALL["status"] == "done"]
-    figure = plot_parallel(done, SMALL_AXES, ["time_us", "energy_nj"])
+    figure = plot_parallel(done, SMALL_AXES, ["time_us", "energy_per_frame_nj"])
     plot = figure.axes[0]
     assert [label.get_text() for label in plot.get_xticklabels()] == [
-        *("mac.\nrows", "mac.\ncolumns", "time\nin µs", "energy\nin nJ"),
+        *("mac.\nrows", "mac.\ncolumns", "time\nin µs", "energy a frame\nin nJ"),
     ]
     others, front = [one for one in plot.collections if isinstance(one, LineCollection)]
     assert len(others.get_segments()) == 1
@@ -198,6 +205,16 @@ def test_models_and_batches_have_figures_of_their_own() -> None:
         *("parallel_m_batch_1", "parallel_b_x_y_batch_1", "parallel_m_batch_4"),
     ]
     assert r"b\$x/y, batch 1" in names["parallel_b_x_y_batch_1"].get_suptitle()
+
+
+def test_a_batch_that_is_swept_is_a_setting_like_others() -> None:
+    two = pd.concat([SMALL, SMALL.assign(batch=4, time_us=2 * SMALL["time_us"])])
+    figures = draw_sweep_plots(two, {"batch": [1, 4], **SMALL_AXES}, ["latency", "energy"])
+    assert list(figures) == [
+        *("pareto_energy_per_frame_nj_over_time_us", "heat_map_time_us", "heat_map_energy_per_frame_nj", "parallel"),
+    ]
+    ticks = [label.get_text() for label in figures["parallel"].axes[0].get_xticklabels()]
+    assert ticks[:3] == ["batch", "mac.\nrows", "mac.\ncolumns"]
 
 
 @pytest.mark.parametrize(
@@ -232,14 +249,14 @@ def test_what_shows_nothing_is_left_out_with_a_note(
 
 def test_an_unknown_objective() -> None:
     with pytest.raises(
-        InputError, match="objective: found 'speed'; expected one of latency, energy, area, cycles, dram, time_us"
+        InputError, match="objective: found 'speed'; expected one of latency, time, energy, area, cycles, dram, time_us"
     ):
         draw_sweep_plots(SMALL, SMALL_AXES, ["speed"])
 
 
 def test_texts_and_bools_are_values_too() -> None:
     rows = [
-        {"chaining.enabled": on, "energy.table": name, "time_us": 5.0 + on + len(name), "energy_nj": 9.0 - on}
+        {"chaining.enabled": on, "energy.table": name, "time_us": 5.0 + on + len(name), "energy_per_frame_nj": 9.0 - on}
         for on in (True, False)
         for name in ("45nm", "a_table_with_a_name_too_long_for_a_tick")
     ]
