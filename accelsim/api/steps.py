@@ -84,7 +84,7 @@ class Timing:
 
     def plot(self) -> Figure:
         """Cycles by layer and cause, as a matplotlib figure that a notebook shows, or ``savefig`` writes."""
-        from accelsim.profile.plots import plot_cycles
+        from accelsim.profile.figures.bars import plot_cycles
 
         return plot_cycles(self.profile)
 

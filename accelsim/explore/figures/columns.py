@@ -80,7 +80,7 @@ def value_text(key: str, value: Any) -> str:
 
 def metric_text(value: float) -> str:
     """A result, short enough for a cell: three digits, and K, M or G for thousands, millions or billions."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "K")):
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "K")):
         if abs(value) >= size:
             scale = 1e3 if letter == "K" else size
             return f"{value / scale:.3g}{letter}" if abs(value) < 1e3 * scale else f"{value / scale:,.0f}{letter}"

@@ -274,8 +274,8 @@ def test_texts_and_bools_are_values_too() -> None:
 def test_texts_of_values() -> None:
     assert [value_text("sram.weights.capacity_bytes", value) for value in (2048, 1000, 0)] == ["2 KiB", "1,000", "0"]
     assert [value_text("dram.bytes_per_cycle", value) for value in (0.5, 4.0, 1e6)] == ["0.5", "4", "1,000,000"]
-    assert [metric_text(value) for value in (0.12345, 12.345, 1234.5, 12345.0, 2.5e6, 3.21e9)] == [
-        *("0.123", "12.3", "1,234", "12.3K", "2.5M", "3.21G"),
+    assert [metric_text(value) for value in (0.12345, 12.345, 1234.5, 12345.0, 123456.0, 2.5e6, 3.21e9)] == [
+        *("0.123", "12.3", "1,234", "12,345", "123K", "2.5M", "3.21G"),
     ]
     assert [result_text(value) for value in (0.12345, 11.174, 6836.4, 123456.7)] == [
         "0.1235",
