@@ -51,6 +51,7 @@ class Options:
     jobs: int | None
     dask: str | None
     export: tuple[Path, ...]
+    plots: bool
     yes: bool
     as_json: bool
 
@@ -110,6 +111,9 @@ class Options:
     metavar="FILE",
     help="Also write the points as .csv or .parquet.",
 )
+@click.option(
+    "--plots", is_flag=True, help="Also draw the front, heat maps and parallel coordinates, as PNG in FOLDER."
+)
 @click.option("-y", "--yes", is_flag=True, help=f"Don't ask before a sweep of more than {_MANY:,} points.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @pass_state
@@ -159,7 +163,7 @@ def _sweep(state: State, options: Options) -> None:
         except KeyboardInterrupt:
             note(f"{database.count()[0]:,} points are in {database.path}; the same command goes on with them")
             raise
-    written = [options.outpath / FILE_NAME, *_exports(options)]
+    written = [options.outpath / FILE_NAME, *_exports(options), *_plots(options)]
     if not options.as_json:
         say_written(written)
 
@@ -324,3 +328,17 @@ def _exports(options: Options) -> list[Path]:
         for path in options.export:
             export_points(results, path)
     return list(options.export)
+
+
+def _plots(options: Options) -> list[Path]:
+    if not options.plots:
+        return []
+    from accelsim.explore.database import read_results
+    from accelsim.explore.plots import sweep_plot_files
+    from accelsim.isa.atomic import write_files
+
+    results = read_results(options.outpath)
+    files = sweep_plot_files(results.points, results.meta["axes"], results.meta["objectives"], note=note)
+    paths = {options.outpath / name: content for name, content in files.items()}
+    write_files(paths)
+    return list(paths)

@@ -79,6 +79,8 @@ def test_a_search(accelsim: Program, files: Files, sweep: list[object]) -> None:
     assert "20 trials" in text
     assert "what bounds it" in text
     assert "one step from" in text
+    accelsim.ok(*command, "--plots")
+    assert (files.out / "pareto_area_mm2_over_time_us.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_sweep_file(accelsim: Program, files: Files) -> None:
