@@ -79,6 +79,11 @@ def app(state: State, chip: str | None, debug: bool) -> None:
       accelsim run OUT/kws_quantize_r.cfg --input test.npz --outpath OUT
       accelsim profile OUT/kws_quantize_r.cfg --outpath OUT
 
+    \b
+    On other chips, and as a page to look at:
+      accelsim sweep OUT/kws_quantize.onnx --set mac.rows=8:64:x2 --set dram.bytes_per_cycle=1,2,4,8 --out SWEEP
+      accelsim report SWEEP
+
     TX5368AV200 is the vendor's product name for what our chip tx5368 models in style; all its figures that the
     vendor does not publish are assumed, and `accelsim chips tx5368` says which.
     """
@@ -94,13 +99,13 @@ for _command in (
     run_command,
     profile_command,
     diff_command,
+    sweep_command,
     report_command,
     make_input_command,
     chips_command,
     energy_command,
     disasm_command,
     asm_command,
-    sweep_command,
     validate_command,
 ):
     app.add_command(_command)
