@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from page_reading import buttons, column, header, numbers, said, written
 from report_runs import MANIFEST, NASTY
-from sweep_tables import LAYERS, made_results
+from report_tables import LAYERS, made_results
 
 from accelsim.report import sweep_page
 from tests.support.browser import Page

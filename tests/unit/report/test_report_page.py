@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 from report_runs import MANIFEST, NASTY, Recorded, data_of, page_of, record
-from sweep_tables import made_results
+from report_tables import made_results
 
 from accelsim.report import sweep_page
 from accelsim.report.columns import decimals_for

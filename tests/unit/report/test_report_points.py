@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from report_runs import MANIFEST, data_of
-from sweep_tables import AXES, LAYERS, made_results
+from report_tables import AXES, LAYERS, made_results
 
 from accelsim.report import sweep, sweep_page
 from accelsim.report.points import point_columns, points_of
