@@ -175,7 +175,8 @@ SMALL_VECTOR = "vector source=[128] destination=[64] source_type=int16 destinati
 )
 def test_whose_a_cycle_is_while_two_results_are_on_their_way(first: str, second: str, between: int) -> None:
     """Of two units' operations the one that issued last; some distance makes that the same cycle."""
-    code = first + "nop\n" * between + second
+    # The sequencer goes on until both are written, and not yet seen.
+    code = first + "nop\n" * between + second + "nop\n" * 30
     ranges = {"a": [(0, 1)], "b": [(between + 1, between + 2)]}
     changes: dict[str, Any] = {"sequencer__semaphore_cycles": 60, "dram__outstanding_bursts": 3}
     told = check_equal(tiny_program(code, ranges, **changes))

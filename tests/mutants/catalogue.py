@@ -12,6 +12,7 @@ _COMPILED = (
     "tests/golden/test_engine_counterexamples.py",
     "tests/golden/test_engine_contention.py",
     "tests/golden/test_engine_repeats.py",
+    "tests/golden/test_engine_first_turns.py",
     "tests/unit/machine/test_machine_fast.py",
     "tests/properties/test_engines_agree.py",
 )

@@ -294,25 +294,7 @@ def count_of_age(s: Any, c: Any, token: int) -> int:
 
 @part
 def free_place(s: Any, unit: int) -> None:
-    """A place in a unit's queue is free in the next cycle."""
-    settle_places(s, unit)
-    s[lay.PLACES_NEXT + unit] += 1
-    s[lay.PLACES_AT + unit] = s[lay.NOW] + 1
+    """A place in a unit's queue is free: the sequencer, which has looked in this cycle, sees it in the next."""
+    s[lay.PLACES + unit] += 1
     if s[lay.SEQ_WAITS] == 1 + unit:
         s[lay.DUE] = s[lay.NOW] + 1
-
-
-@part
-def settle_places(s: Any, unit: int) -> None:
-    """Places that were to be free later are free now, if it is later."""
-    if s[lay.PLACES_AT + unit] <= s[lay.NOW]:
-        s[lay.PLACES + unit] += s[lay.PLACES_NEXT + unit]
-        s[lay.PLACES_NEXT + unit] = 0
-
-
-@part
-def settle_buffers(s: Any) -> None:
-    """The load DMA's buffers that were to be free later are free now, if it is later."""
-    if s[lay.LOAD_BUFFERS_AT] <= s[lay.NOW]:
-        s[lay.LOAD_BUFFERS] += s[lay.LOAD_BUFFERS_NEXT]
-        s[lay.LOAD_BUFFERS_NEXT] = 0

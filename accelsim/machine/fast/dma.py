@@ -115,7 +115,6 @@ def _lacking(s: Any, p: Any, code: int, dma: int) -> int:
                 return int(token)
     if s[dma + lay.D_SIZE]:
         if dma == lay.LOAD_DMA:
-            books.settle_buffers(s)
             if s[lay.LOAD_BUFFERS] < 1:
                 return lay.LOAD_BUFFER_TOKEN
         elif s[lay.STORE_BUFFERS] < 1:
@@ -145,9 +144,6 @@ def _wait(s: Any, c: Any, dma: int, actor: int, token: int, row: int) -> None:
     s[dma + lay.D_REASON] = reason
     s[dma + lay.D_WAITS] = token
     s[lay.DUE + actor] = lay.NEVER
-    if token == lay.LOAD_BUFFER_TOKEN and s[lay.LOAD_BUFFERS_NEXT]:
-        s[dma + lay.D_WAITS] = lay.NO_TOKEN
-        s[lay.DUE + actor] = s[lay.LOAD_BUFFERS_AT]
     _front(s, c, dma, reason, row)
 
 
@@ -296,9 +292,8 @@ def decide_landing(s: Any, c: Any, p: Any) -> None:
     s[dma + lay.D_BUSY] = 0
     s[lay.LAND_NEXT] += 1
     if s[burst + lay.B_SIZE]:
-        books.settle_buffers(s)
-        s[lay.LOAD_BUFFERS_NEXT] += 1
-        s[lay.LOAD_BUFFERS_AT] = now + 1
+        # Requests, which come first, see it in the next cycle.
+        s[lay.LOAD_BUFFERS] += 1
         if s[lay.LOAD_DMA + lay.D_WAITS] == lay.LOAD_BUFFER_TOKEN:
             s[lay.LOAD_DMA + lay.D_WAITS] = lay.NO_TOKEN
             s[lay.DUE + lay.A_LOAD] = now + 1

@@ -42,8 +42,6 @@ SPARE = 8
     SEQ_WAITS,
     PROGRAM_READ,
     LOAD_BUFFERS,
-    LOAD_BUFFERS_NEXT,
-    LOAD_BUFFERS_AT,
     STORE_BUFFERS,
     LAST_ARRIVAL,
     STORE_DONE,
@@ -64,8 +62,8 @@ SPARE = 8
     VISITED,
     REQUESTED,
     STREAM_KEPT,
-) = range(39)
-USED = 39
+) = range(37)
+USED = 37
 """Banks taken in this cycle, a mask a memory."""
 
 NO_EVENTS, ALL_EVENTS, FRAME_EVENTS = range(3)
@@ -74,7 +72,7 @@ RUNNING, DONE, DEADLOCK, GROWING, EVENTS_FULL, OUT_OF_RANGE, RAN_OFF, TOO_DEEP, 
 """Values of STATUS."""
 
 # --- s: small tables ----------------------------------------------------------------------------------------------
-LOOP = 43
+LOOP = 41
 """A loop a level: first instruction, the one behind it, turns, turns done, how many turns apart may be alike (0: none),
 and whether no state of it is kept yet."""
 LOOP_SIZE = 6
@@ -87,10 +85,8 @@ GUARD = REGISTER + REGISTER_SIZE * isa.ADDRESS_REGISTERS
 GUARD_SIZE = 3
 SEMAPHORE = GUARD + GUARD_SIZE * isa.GUARD_REGISTERS
 PLACES = SEMAPHORE + isa.SEMAPHORES
-"""Free places in each unit's queue; then those free from a cycle on, and that cycle."""
-PLACES_NEXT = PLACES + 4
-PLACES_AT = PLACES_NEXT + 4
-STATE = PLACES_AT + 4
+"""Free places in each unit's queue."""
+STATE = PLACES + 4
 """What each unit does: reason, layer, since when."""
 STATE_SIZE = 3
 TAIL = STATE + STATE_SIZE * UNITS

@@ -217,12 +217,11 @@ def _dispatch(s: Any, c: Any, p: Any, code: int, pc: int) -> bool:
         s[lay.STATUS] = lay.OUT_OF_RANGE
         s[lay.FAULT_INDEX] = pc
         return False
-    books.settle_places(s, unit)
     if s[lay.PLACES + unit] == 0:
         if s[lay.SEQ_WAITS] == 0:
             books.set_state(s, c, _ME, _QUEUE, c[lay.C_LAYERS])
         s[lay.SEQ_WAITS] = 1 + unit
-        s[lay.DUE + lay.A_SEQUENCER] = s[lay.PLACES_AT + unit] if s[lay.PLACES_NEXT + unit] else lay.NEVER
+        s[lay.DUE + lay.A_SEQUENCER] = lay.NEVER
         return False
     if s[lay.SEQ_WAITS]:
         s[lay.SEQ_WAITS] = 0

@@ -4,6 +4,10 @@ Two states with equal signatures go on alike for as long as the sequencer does t
 the present one, every running number from the oldest of its ring, and an address counts modulo its memory's banks or
 DRAM's bursts, since nothing else of it has to do with time. A cycle that has passed matters only where a rule compares
 it with a later one; it is cut off where that can make no difference.
+
+What follows from the rest is left out: free places (the queue's depth less the instructions that have not begun), free
+buffers (less the bursts under way), where bursts under way go (their instruction's address, and how far it is), and
+when a beat is ready (`sequencer.beat_cycles` behind when it was written).
 """
 
 from __future__ import annotations
@@ -26,7 +30,10 @@ STREAM = -1
 
 @part
 def write_due(s: Any, c: Any, out: Any, at: int) -> int:
-    """When everything is due, counted from now; the place behind it. Most states differ here already."""
+    """When everything is due, counted from now; the place behind it.
+
+    Of this only what is due at all says more than the rest; but most states differ here already, and are put aside.
+    """
     now = s[lay.NOW]
     for entry in range(lay.DUE_FIXED + 2 * c[lay.C_STAGES]):
         due = s[lay.DUE + entry]
@@ -98,22 +105,15 @@ def _write_sequencer(s: Any, c: Any, level: int, out: Any, at: int) -> int:
     for place in range(start, lay.SEMAPHORE + isa.SEMAPHORES):
         out[at] = s[place]
         at += 1
-    for unit in range(_UNITS):
-        out[at] = s[lay.PLACES + unit]
-        out[at + 1] = s[lay.PLACES_NEXT + unit]
-        at += 2
     for unit in range(lay.UNITS):
         out[at] = s[lay.STATE + lay.STATE_SIZE * unit]
         out[at + 1] = s[lay.STATE + lay.STATE_SIZE * unit + 1]
         at += 2
-    out[at] = s[lay.LOAD_BUFFERS]
-    out[at + 1] = s[lay.LOAD_BUFFERS_NEXT]
-    out[at + 2] = s[lay.STORE_BUFFERS]
     # What comes next asks for the bus, arrives and is done in the next cycle at the earliest.
-    out[at + 3] = max(s[lay.BUS_FREE] - (now + 1) * c[lay.C_RATE_UP], 0)
-    out[at + 4] = max(s[lay.LAST_ARRIVAL] - now, 0)
-    out[at + 5] = max(s[lay.STORE_DONE] - now, 0)
-    return at + 6
+    out[at] = max(s[lay.BUS_FREE] - (now + 1) * c[lay.C_RATE_UP], 0)
+    out[at + 1] = max(s[lay.LAST_ARRIVAL] - now, 0)
+    out[at + 2] = max(s[lay.STORE_DONE] - now, 0)
+    return at + 3
 
 
 @part
@@ -160,8 +160,7 @@ def _write_stage(s: Any, c: Any, stage: int, out: Any, at: int) -> int:
             out[at] = s[here + field]
             at += 1
         out[at] = s[here + lay.S_PASS]
-        out[at + 1] = max(s[here + lay.S_READY] - now, 0)
-        at += 2
+        at += 1
     head, tail = s[here + lay.S_BETWEEN_HEAD], s[here + lay.S_BETWEEN_TAIL]
     out[at] = tail - head
     at += 1
@@ -200,8 +199,12 @@ def _write_transfers(s: Any, c: Any, p: Any, level: int, out: Any, at: int) -> i
                 passes = level == STREAM and unit == _LOAD and field == lay.D_LEFT
                 out[at + 2 + number] = 0 if passes else s[dma + field]
             at += 9
-    for number, field in enumerate((lay.D_BUSY, lay.D_PIECE, lay.D_PASS, lay.D_BEAT, lay.D_BEAT_LAYER)):
-        out[at + number] = s[lay.LANDING + field]
+    lands = s[lay.LANDING + lay.D_BUSY]
+    out[at] = lands
+    out[at + 1] = s[lay.LANDING + lay.D_PIECE] if lands else 0
+    out[at + 2] = s[lay.LANDING + lay.D_PASS] if lands else 0
+    out[at + 3] = s[lay.LANDING + lay.D_BEAT]
+    out[at + 4] = s[lay.LANDING + lay.D_BEAT_LAYER] if s[lay.LANDING + lay.D_BEAT] >= 0 else 0
     at += 5
     out[at] = s[lay.LAND_TAIL] - s[lay.LAND_LEFT]
     out[at + 1] = s[lay.LAND_NEXT] - s[lay.LAND_LEFT]
@@ -210,13 +213,11 @@ def _write_transfers(s: Any, c: Any, p: Any, level: int, out: Any, at: int) -> i
     at += 4
     for number in range(s[lay.LAND_LEFT], s[lay.LAND_TAIL]):
         burst = books.land_at(s, c, number)
-        index = s[books.job_at(s, c, _LOAD, s[burst + lay.B_JOB]) + lay.J_INDEX]
         out[at] = s[burst + lay.B_JOB] - s[lay.SEEN + _LOAD]
         out[at + 1] = max(s[burst + lay.B_CYCLE] - now, 0)
-        out[at + 2] = s[burst + lay.B_SRAM] % _sram_modulus(c, p, lay.P_SIZE * index, 1, level)
-        out[at + 3] = s[burst + lay.B_SIZE]
-        out[at + 4] = s[burst + lay.B_FLAGS]
-        at += 5
+        out[at + 2] = s[burst + lay.B_SIZE]
+        out[at + 3] = s[burst + lay.B_FLAGS]
+        at += 4
     for number in range(s[lay.SEND_LEFT], s[lay.SEND_TAIL]):
         burst = books.send_at(s, c, number)
         out[at] = s[burst + lay.B_JOB] - s[lay.SEEN + _STORE]

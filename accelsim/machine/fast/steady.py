@@ -116,13 +116,10 @@ def _loops_outside(s: Any, level: int) -> bool:
 
 @part
 def _settle(s: Any, c: Any) -> None:
-    """Book what was left for later: the units' states up to now, places and buffers that are free by now."""
+    """Book what was left for later: the units' states up to now."""
     for unit in range(lay.UNITS):
         at = lay.STATE + lay.STATE_SIZE * unit
         books.set_state(s, c, unit, s[at], s[at + 1])
-    for unit in range(_UNITS):
-        books.settle_places(s, unit)
-    books.settle_buffers(s)
 
 
 @part
@@ -226,7 +223,7 @@ def shift(s: Any, c: Any, cycles: int, operations: int) -> None:
     young = c[lay.C_WAKE] and cycles % c[lay.C_WAKE]
     if young:
         _turn_young(s, c, cycles)
-    for place in (lay.NOW, lay.CAUSE_SINCE, lay.LOAD_BUFFERS_AT, lay.LAST_ARRIVAL, lay.STORE_DONE):
+    for place in (lay.NOW, lay.CAUSE_SINCE, lay.LAST_ARRIVAL, lay.STORE_DONE):
         s[place] += cycles
     s[lay.BUS_FREE] += cycles * c[lay.C_RATE_UP]
     s[lay.SEQUENCE] += operations
@@ -238,7 +235,6 @@ def shift(s: Any, c: Any, cycles: int, operations: int) -> None:
     for dma in (lay.STORE_DMA, lay.LOAD_DMA, lay.LANDING):
         s[dma + lay.D_ASKED] += cycles
     for unit in range(_UNITS):
-        s[lay.PLACES_AT + unit] += cycles
         for number in range(s[lay.SEEN + unit], s[lay.TAIL + unit]):
             job = books.job_at(s, c, unit, number)
             s[job + lay.J_SEQUENCE] += operations
