@@ -36,6 +36,10 @@ def sync(unit: str, rest: str = "", guard: str = "") -> str:
     return f"sync {guard} unit={unit} {rest}\n"
 
 
+def vector(length: int) -> str:
+    return f"vector source=[0] destination=[64] source_type=int16 destination_type=int16 length={length}\n"
+
+
 def nops(count: int) -> str:
     return "nop\n" * count
 
@@ -85,6 +89,25 @@ FIRST_TURNS: dict[str, tuple[str, dict[str, Any]]] = {
             "sequencer__vector_queue_depth": 1,
         },
     ),
+    "when a unit's sequencer is free": (
+        loop(
+            12,
+            signal(3),
+            sync("matrix"),
+            vector(9),
+            "matmul rows=2 columns=2 wait=s3*\n",
+            sync("vector"),
+            vector(2),
+            signal(3),
+            sync("vector"),
+        ),
+        {
+            "sequencer__beats_ahead": 1,
+            "sequencer__instruction_cycles": 20,
+            "sequencer__dispatch_cycles": 20,
+            "sequencer__vector_queue_depth": 2,
+        },
+    ),
     "when beats were issued": (
         loop(40, sync("vector"), "matmul rows=4 columns=8\n", sync("matrix")),
         {"sequencer__beats_ahead": 4, "sequencer__beat_cycles": 40, "sequencer__instruction_cycles": 1},
@@ -94,6 +117,7 @@ FIRST_TURNS: dict[str, tuple[str, dict[str, Any]]] = {
         loop(60, "load memory=activations source=[0] destination=[0] row_bytes=128 rows=4\n", nops(81)),
         {},
     ),
+    "the beat of a product": (loop(40, "matmul rows=16 columns=16\n", nops(40)), {}),
     "how much of a row is left": (
         loop(60, "load memory=activations source=[0] destination=[0] row_bytes=192 rows=1\n", nops(54)),
         {},

@@ -127,6 +127,10 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
         loop(150, VECTOR),
         in_stages((40, ""), (30, "add activation multiply"), (4, "add"), sram__activations__conflict_free=True),
     ),
+    "stages far apart, and free turns": (
+        loop(60, VECTOR + "nop\n" * 6),
+        in_stages((40, ""), (30, "add activation multiply"), (4, "add"), sram__activations__conflict_free=True),
+    ),
     "streamed loads": (
         credit(1, 4)
         + loop(
@@ -162,6 +166,14 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
     "a guard of a loop that is over": (
         "guard register=g1 level=1 low=2 high=9\n"
         + loop(90, loop(3, "nop") + LOAD.replace("load", "load ?g1") + VECTOR),
+        {},
+    ),
+    "a guard that begins with the third turn": (
+        "guard register=g1 level=0 low=2 high=99\n" + loop(40, LOAD.replace("load", "load ?g1") + "nop\n" * 30),
+        {},
+    ),
+    "a guard that ends with the second turn": (
+        "guard register=g1 level=0 low=0 high=2\n" + loop(40, LOAD.replace("load", "load ?g1") + "nop\n" * 30),
         {},
     ),
     "a guard for a single turn": (

@@ -156,11 +156,10 @@ def _write_stage(s: Any, c: Any, stage: int, out: Any, at: int) -> int:
     out[at + 4] = max(s[here + lay.S_LAST_OUT] - now, soonest)
     at += 5
     if s[here + lay.S_BUSY]:
-        for field in range(lay.S_NUMBER, lay.S_ROW + 1):
-            out[at] = s[here + field]
-            at += 1
-        out[at] = s[here + lay.S_PASS]
-        at += 1
+        # With its instruction, a beat's number says which it is.
+        out[at] = s[here + lay.S_NUMBER]
+        out[at + 1] = s[here + lay.S_PASS]
+        at += 2
     head, tail = s[here + lay.S_BETWEEN_HEAD], s[here + lay.S_BETWEEN_TAIL]
     out[at] = tail - head
     at += 1
