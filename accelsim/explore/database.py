@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,24 @@ _APPLICATION = 0x52_4E_45_53
 """Says in a file's header that it is one of ours: "RNES"."""
 _BUSY_SECONDS = 60
 _EXPECTED = "a database that `accelsim sweep` made"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial of a search.
+
+    Parameters
+    ----------
+    number : int
+    point : int
+        That it asked for; it may not meet the constraints.
+    notes : mapping of str to JSON value
+        What the sampler keeps of it.
+    """
+
+    number: int
+    point: int
+    notes: Mapping[str, Any]
 
 
 class Database:
@@ -70,15 +88,10 @@ class Database:
 
     def add(self, results: Sequence[Result]) -> None:
         """Keep results; those of numbers that are there already are the same, and are left as they are."""
-        try:
-            with self._connection:
-                self._connection.executemany(_INSERT_POINT, [_row(one) for one in results])
-                rows = [
-                    (one.number, *(layer[name] for name in LAYER_COLUMNS)) for one in results for layer in one.layers
-                ]
-                self._connection.executemany(_INSERT_LAYER, rows)
-        except sqlite3.Error as error:
-            raise InputError(self.path, "", f"can't be written: {error}", "room for the results") from None
+        rows = [(one.number, *(layer[name] for name in LAYER_COLUMNS)) for one in results for layer in one.layers]
+        with self._writing() as connection:
+            connection.executemany(_INSERT_POINT, [_row(one) for one in results])
+            connection.executemany(_INSERT_LAYER, rows)
 
     def missing(self, numbers: Iterable[int]) -> Iterator[int]:
         """Those of some numbers, given in order, that have no result yet."""
@@ -126,19 +139,44 @@ class Database:
 
     def note(self, key: str, value: Any) -> None:
         """Keep something more of what the sweep is."""
-        with self._connection:
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+        with self._writing() as connection:
+            connection.execute(_INSERT_META, (key, json.dumps(value)))
 
     def noted(self, key: str) -> Any:
         """What `note` has kept; None where nothing is."""
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def trials(self) -> tuple[list[Trial], dict[str, Any]]:
+        """The trials of a search so far, in order, and what its sampler keeps of all of them."""
+        if not self._connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'trials'").fetchone()[0]:
+            return [], {}
+        rows = self._connection.execute("SELECT number, point, notes FROM trials ORDER BY number").fetchall()
+        return [Trial(number, point, json.loads(notes)) for number, point, notes in rows], self.noted(_STUDY) or {}
+
+    def add_trials(self, trials: Sequence[Trial], notes: Mapping[str, Any]) -> None:
+        """Keep trials, and what the sampler keeps of all of them: all of it, or nothing."""
+        with self._writing() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_MAKE_TRIALS)
+            rows = [(one.number, one.point, json.dumps(dict(one.notes))) for one in trials]
+            connection.executemany("INSERT INTO trials VALUES (?, ?, ?)", rows)
+            connection.execute(_INSERT_META, (_STUDY, json.dumps(dict(notes))))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction."""
+        try:
+            with self._connection:
+                yield self._connection
+        except sqlite3.Error as error:
+            raise InputError(self.path, "", f"can't be written: {error}", "room for the results") from None
+
     def _make(self, meta: Mapping[str, Any]) -> None:
         connection = self._connection
         if connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
             raise InputError(self.path, "", "is another program's database", _EXPECTED)
-        with connection:
+        with self._writing():
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
             columns = ", ".join(f'"{name}" {kind}' for name, kind in POINT_COLUMNS.items())
@@ -212,6 +250,11 @@ def read_results(path: Path) -> Results:
         return Results(file, _meta(connection))
 
 
+_STUDY = "study"
+_INSERT_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_MAKE_TRIALS = (
+    "CREATE TABLE IF NOT EXISTS trials (number INTEGER PRIMARY KEY, point INTEGER NOT NULL, notes TEXT NOT NULL)"
+)
 _INSERT_POINT = "INSERT OR IGNORE INTO points VALUES (" + ", ".join("?" * (1 + len(POINT_COLUMNS))) + ")"
 _INSERT_LAYER = "INSERT OR IGNORE INTO layers VALUES (" + ", ".join("?" * (1 + len(LAYER_COLUMNS))) + ")"
 
