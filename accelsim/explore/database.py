@@ -75,6 +75,10 @@ class Database:
                 self._make(meta)
             else:
                 _check(self._connection, path)
+                # What goes on in a damaged file would be lost with it.
+                (fault,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+                if fault != "ok":
+                    raise sqlite3.DatabaseError(" ".join(fault.split()))
                 _compare(path, _meta(self._connection), meta)
         except BaseException:
             self._connection.close()
@@ -209,10 +213,7 @@ class Results:
     @cached_property
     def points(self) -> pd.DataFrame:
         """A row a point, in order: number, model, batch, a column for each swept key, then its results."""
-        import pandas as pd
-
-        with closing(_open(self.path, only_reading=True)) as connection:
-            frame = pd.read_sql_query("SELECT * FROM points ORDER BY number", connection)
+        frame = _frame(self.path, "SELECT * FROM points ORDER BY number")
         frame["reason"] = frame["reason"].astype(object).where(frame["reason"].notna(), None)
         keys = [key for key in self.meta["axes"] if key != "batch"]
         settings = [json.loads(text) for text in frame.pop("settings")]
@@ -223,10 +224,7 @@ class Results:
     @cached_property
     def layers(self) -> pd.DataFrame:
         """A row a layer of each point."""
-        import pandas as pd
-
-        with closing(_open(self.path, only_reading=True)) as connection:
-            return pd.read_sql_query("SELECT * FROM layers ORDER BY number, layer", connection)
+        return _frame(self.path, "SELECT * FROM layers ORDER BY number, layer")
 
 
 def read_results(path: Path) -> Results:
@@ -245,7 +243,7 @@ def read_results(path: Path) -> Results:
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():
         raise InputError(file, "", "no such file", _EXPECTED)
-    with closing(_open(file, only_reading=True)) as connection:
+    with _reading(file) as connection:
         _check(connection, file)
         return Results(file, _meta(connection))
 
@@ -261,6 +259,38 @@ _INSERT_LAYER = "INSERT OR IGNORE INTO layers VALUES (" + ", ".join("?" * (1 + l
 
 def _row(result: Result) -> tuple[Any, ...]:
     return result.number, *(result.columns.get(name) for name in POINT_COLUMNS)
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """What a database can't say inside is a mistake in its file.
+
+    Raises
+    ------
+    InputError
+        A page of it is damaged; it can't be read.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise InputError(path, "", f"can't be read: {error}", "an undamaged database") from None
+
+
+def _frame(path: Path, query: str) -> pd.DataFrame:
+    import pandas as pd
+
+    with _reading(path) as connection:
+        try:
+            return pd.read_sql_query(query, connection)
+        except pd.errors.DatabaseError as error:
+            # It says first which query it was.
+            raise sqlite3.DatabaseError(str(error).rpartition("': ")[2]) from None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    with undamaged(path), closing(_open(path, only_reading=True)) as connection:
+        yield connection
 
 
 def _open(path: Path, *, only_reading: bool = False) -> sqlite3.Connection:

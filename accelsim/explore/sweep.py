@@ -17,7 +17,7 @@ from accelsim.costs import cost_table_of
 from accelsim.errors import InputError
 from accelsim.explore.axes import Axis, Value
 from accelsim.explore.constraints import Constraint
-from accelsim.explore.database import FILE_NAME, FORMAT, Database
+from accelsim.explore.database import FILE_NAME, FORMAT, Database, undamaged
 from accelsim.explore.models import Model
 from accelsim.explore.space import Point, Space
 
@@ -188,7 +188,7 @@ def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
     Raises
     ------
     InputError
-        Another process writes to it; or as `Database`.
+        Another process writes to it; it is damaged; or as `Database`.
     """
     from filelock import FileLock, Timeout
 
@@ -201,7 +201,7 @@ def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
     except OSError as error:
         raise InputError(folder, "", error.strerror or str(error), "a folder that can be written") from None
     try:
-        with Database(folder / FILE_NAME, meta) as database:
+        with undamaged(folder / FILE_NAME), Database(folder / FILE_NAME, meta) as database:
             yield database
     finally:
         lock.release()
