@@ -72,13 +72,15 @@ def axis(key: str, values: Iterable[Any], where: str) -> Axis:
         raise InputError(where, key, "unknown key" + nearest_key(key, (BATCH,)), expected)
     if not found:
         raise InputError(where, key, "no values", "at least one")
-    for number, value in enumerate(found):
-        if value in found[:number]:
-            raise InputError(where, key, f"{value!r} stands there twice", "different values")
+    seen: set[Value] = set()
+    for value in found:
         if key != BATCH:
             check_setting(where, key, value)
         elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(where, key, f"found {value!r}", "an integer of at least 1")
+        if value in seen:
+            raise InputError(where, key, f"{value!r} stands there twice", "different values")
+        seen.add(value)
     return Axis(key, found)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,24 @@ _APPLICATION = 0x52_4E_45_53
 """Says in a file's header that it is one of ours: "RNES"."""
 _BUSY_SECONDS = 60
 _EXPECTED = "a database that `accelsim sweep` made"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial of a search.
+
+    Parameters
+    ----------
+    number : int
+    point : int
+        That it asked for; it may not meet the constraints.
+    notes : mapping of str to JSON value
+        What the sampler keeps of it.
+    """
+
+    number: int
+    point: int
+    notes: Mapping[str, Any]
 
 
 class Database:
@@ -57,6 +75,10 @@ class Database:
                 self._make(meta)
             else:
                 _check(self._connection, path)
+                # What goes on in a damaged file would be lost with it.
+                (fault,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+                if fault != "ok":
+                    raise sqlite3.DatabaseError(" ".join(fault.split()))
                 _compare(path, _meta(self._connection), meta)
         except BaseException:
             self._connection.close()
@@ -70,15 +92,10 @@ class Database:
 
     def add(self, results: Sequence[Result]) -> None:
         """Keep results; those of numbers that are there already are the same, and are left as they are."""
-        try:
-            with self._connection:
-                self._connection.executemany(_INSERT_POINT, [_row(one) for one in results])
-                rows = [
-                    (one.number, *(layer[name] for name in LAYER_COLUMNS)) for one in results for layer in one.layers
-                ]
-                self._connection.executemany(_INSERT_LAYER, rows)
-        except sqlite3.Error as error:
-            raise InputError(self.path, "", f"can't be written: {error}", "room for the results") from None
+        rows = [(one.number, *(layer[name] for name in LAYER_COLUMNS)) for one in results for layer in one.layers]
+        with self._writing() as connection:
+            connection.executemany(_INSERT_POINT, [_row(one) for one in results])
+            connection.executemany(_INSERT_LAYER, rows)
 
     def missing(self, numbers: Iterable[int]) -> Iterator[int]:
         """Those of some numbers, given in order, that have no result yet."""
@@ -126,19 +143,44 @@ class Database:
 
     def note(self, key: str, value: Any) -> None:
         """Keep something more of what the sweep is."""
-        with self._connection:
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+        with self._writing() as connection:
+            connection.execute(_INSERT_META, (key, json.dumps(value)))
 
     def noted(self, key: str) -> Any:
         """What `note` has kept; None where nothing is."""
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def trials(self) -> tuple[list[Trial], dict[str, Any]]:
+        """The trials of a search so far, in order, and what its sampler keeps of all of them."""
+        if not self._connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'trials'").fetchone()[0]:
+            return [], {}
+        rows = self._connection.execute("SELECT number, point, notes FROM trials ORDER BY number").fetchall()
+        return [Trial(number, point, json.loads(notes)) for number, point, notes in rows], self.noted(_STUDY) or {}
+
+    def add_trials(self, trials: Sequence[Trial], notes: Mapping[str, Any]) -> None:
+        """Keep trials, and what the sampler keeps of all of them: all of it, or nothing."""
+        with self._writing() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_MAKE_TRIALS)
+            rows = [(one.number, one.point, json.dumps(dict(one.notes))) for one in trials]
+            connection.executemany("INSERT INTO trials VALUES (?, ?, ?)", rows)
+            connection.execute(_INSERT_META, (_STUDY, json.dumps(dict(notes))))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction."""
+        try:
+            with self._connection:
+                yield self._connection
+        except sqlite3.Error as error:
+            raise InputError(self.path, "", f"can't be written: {error}", "room for the results") from None
+
     def _make(self, meta: Mapping[str, Any]) -> None:
         connection = self._connection
         if connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
             raise InputError(self.path, "", "is another program's database", _EXPECTED)
-        with connection:
+        with self._writing():
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
             columns = ", ".join(f'"{name}" {kind}' for name, kind in POINT_COLUMNS.items())
@@ -171,10 +213,7 @@ class Results:
     @cached_property
     def points(self) -> pd.DataFrame:
         """A row a point, in order: number, model, batch, a column for each swept key, then its results."""
-        import pandas as pd
-
-        with closing(_open(self.path, only_reading=True)) as connection:
-            frame = pd.read_sql_query("SELECT * FROM points ORDER BY number", connection)
+        frame = _frame(self.path, "SELECT * FROM points ORDER BY number")
         frame["reason"] = frame["reason"].astype(object).where(frame["reason"].notna(), None)
         keys = [key for key in self.meta["axes"] if key != "batch"]
         settings = [json.loads(text) for text in frame.pop("settings")]
@@ -185,10 +224,7 @@ class Results:
     @cached_property
     def layers(self) -> pd.DataFrame:
         """A row a layer of each point."""
-        import pandas as pd
-
-        with closing(_open(self.path, only_reading=True)) as connection:
-            return pd.read_sql_query("SELECT * FROM layers ORDER BY number, layer", connection)
+        return _frame(self.path, "SELECT * FROM layers ORDER BY number, layer")
 
 
 def read_results(path: Path) -> Results:
@@ -207,17 +243,54 @@ def read_results(path: Path) -> Results:
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():
         raise InputError(file, "", "no such file", _EXPECTED)
-    with closing(_open(file, only_reading=True)) as connection:
+    with _reading(file) as connection:
         _check(connection, file)
         return Results(file, _meta(connection))
 
 
+_STUDY = "study"
+_INSERT_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_MAKE_TRIALS = (
+    "CREATE TABLE IF NOT EXISTS trials (number INTEGER PRIMARY KEY, point INTEGER NOT NULL, notes TEXT NOT NULL)"
+)
 _INSERT_POINT = "INSERT OR IGNORE INTO points VALUES (" + ", ".join("?" * (1 + len(POINT_COLUMNS))) + ")"
 _INSERT_LAYER = "INSERT OR IGNORE INTO layers VALUES (" + ", ".join("?" * (1 + len(LAYER_COLUMNS))) + ")"
 
 
 def _row(result: Result) -> tuple[Any, ...]:
     return result.number, *(result.columns.get(name) for name in POINT_COLUMNS)
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """What a database can't say inside is a mistake in its file.
+
+    Raises
+    ------
+    InputError
+        A page of it is damaged; it can't be read.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise InputError(path, "", f"can't be read: {error}", "an undamaged database") from None
+
+
+def _frame(path: Path, query: str) -> pd.DataFrame:
+    import pandas as pd
+
+    with _reading(path) as connection:
+        try:
+            return pd.read_sql_query(query, connection)
+        except pd.errors.DatabaseError as error:
+            # It says first which query it was.
+            raise sqlite3.DatabaseError(str(error).rpartition("': ")[2]) from None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    with undamaged(path), closing(_open(path, only_reading=True)) as connection:
+        yield connection
 
 
 def _open(path: Path, *, only_reading: bool = False) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -46,6 +47,19 @@ def without_main() -> Iterator[None]:
     finally:
         for name, value in hidden.items():
             setattr(main, name, value)
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """A process started inside hears of no Ctrl-C until it says so: while it begins it would answer with a trace."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Here:
@@ -99,7 +113,7 @@ class Processes:
                     if not chunk:
                         break
                     try:
-                        with without_main():
+                        with without_main(), without_interrupts():
                             flying[pool.submit(_evaluate, chunk)] = chunk
                     except BrokenProcessPool:
                         suspects.extend(chunk)
@@ -184,6 +198,10 @@ _evaluator: Evaluator | None = None
 def _begin(work: Work) -> None:
     """In a new process: what it works on; and it ends with the process that began it."""
     global _evaluator
+    # From here on it ends at Ctrl-C without a word; the process that began it has that word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if os.name == "posix":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.join,), daemon=True).start()

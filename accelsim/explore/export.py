@@ -14,8 +14,14 @@ from accelsim.isa.atomic import write_files
 SUFFIXES = (".csv", ".parquet")
 
 
-def check_exports(paths: Sequence[Path]) -> None:
+def check_exports(paths: Sequence[Path], folder: Path | None = None) -> None:
     """Refuse, before any work, a file that can't be written.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    folder : Path, optional
+        That will be made before they are written.
 
     Raises
     ------
@@ -27,7 +33,9 @@ def check_exports(paths: Sequence[Path]) -> None:
             raise InputError("--export", str(path), f"suffix {path.suffix!r}", " or ".join(SUFFIXES))
         if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
             raise InputError("--export", str(path), "pyarrow is not installed", "pip install 'accelsim[parquet]'")
-        if not path.parent.is_dir():
+        if path.is_dir():
+            raise InputError("--export", str(path), "is a directory", "a file name")
+        if not path.parent.is_dir() and (folder is None or path.parent.absolute() != folder.absolute()):
             raise InputError("--export", str(path), f"{path.parent} is no folder", "a file in a folder that is there")
 
 

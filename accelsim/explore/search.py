@@ -1,24 +1,21 @@
 """A search among a sweep's points: Optuna's samplers say which are worth simulating, and the database keeps both.
 
-Trials are asked for and told in groups of a fixed size, and a trial's sampler is seeded anew from the seed and the
-trial's number. So a search that is killed and goes on asks for the same points as one that was not, whoever simulates
-them and in whatever order results come.
+Trials are asked for and told in groups of a fixed size, each of which goes to the database at once, and a trial's
+sampler is seeded anew from the seed and the trial's number. So a search that is killed and goes on asks for the same
+points as one that was not, whoever simulates them and in whatever order results come.
 """
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from accelsim.errors import InputError
-from accelsim.explore.database import Database
+from accelsim.explore.database import Database, Trial
 from accelsim.explore.objectives import Objective
 from accelsim.explore.pareto import front_mask
 from accelsim.explore.sweep import Sweep, simulate
@@ -32,7 +29,8 @@ SAMPLERS = ("tpe", "nsga2", "nsga3", "random")
 GROUP = 16
 """Trials asked for at a time."""
 _STUDY = "accelsim"
-_MODEL = "model"
+_MODEL, _POINT = "model", "point"
+"""Parameters beside the axes."""
 _MOST_REFUSED = 50
 """Groups in a row without a point that meets the constraints; then the search is given up."""
 
@@ -99,12 +97,12 @@ def search(
         # Fewer points than trials: each once is all there is to find.
         simulated = simulate(sweep, database, executor, space.numbers())
         return Found(database.count()[0], simulated, front(database, objectives), is_whole=True)
-    with _studied(database, objectives) as study:
-        trials, simulated = _tried(sweep, database, executor, objectives, study, trials, seed, sampler, progress)
-    return Found(trials, simulated, front(database, objectives))
+    study = _study(sweep, database, objectives)
+    simulated = _try(sweep, database, executor, objectives, study, trials, seed, sampler, progress)
+    return Found(len(study.trials), simulated, front(database, objectives))
 
 
-def _tried(
+def _try(
     sweep: Sweep,
     database: Database,
     executor: Executor,
@@ -114,22 +112,31 @@ def _tried(
     seed: int,
     sampler: str,
     progress: Callable[[int, int], None] | None,
-) -> tuple[int, int]:
-    """Go through the trials that are left; how many are over then, and how many points were simulated."""
+) -> int:
+    """Go through the trials that are left; how many points were simulated."""
+    distributions = _distributions(sweep)
     simulated = refused = 0
-    while (over := _over(study)) < trials:
+    while (over := len(study.trials)) < trials:
         if progress is not None:
             progress(over, trials)
-        group = _asked(study, sweep, min(GROUP, trials - over), lambda number: _sampler(sampler, seed, number))
-        wanted = {number for _, number in group if sweep.space.holds(number)}
+        asked: list[tuple[optuna.Trial, int]] = []
+        for number in range(over, min(over - over % GROUP + GROUP, trials)):
+            study.sampler = _sampler(sampler, seed, number)
+            trial = study.ask(distributions)
+            asked.append((trial, sweep.space.number([trial.params[name] for name in distributions])))
+        wanted = {number for _, number in asked if sweep.space.holds(number)}
         simulated += simulate(sweep, database, executor, iter(sorted(wanted)))
         refused = refused + 1 if not wanted else 0
         if refused == _MOST_REFUSED:
             found = f"no point of {refused * GROUP:,} trials in a row meets it"
             raise InputError("--where", "", found, "wider conditions")
-        for trial, number in group:
-            _tell(study, trial, database.result(number) if number in wanted else None, objectives)
-    return over, simulated
+        for trial, number in asked:
+            values = _values(database, number, objectives)
+            study.tell(trial, values, state=_state(values))
+        notes = [one.system_attrs for one in study.get_trials(deepcopy=False)[over:]]
+        rows = [Trial(one.number, number, more) for (one, number), more in zip(asked, notes, strict=True)]
+        database.add_trials(rows, _study_notes(study))
+    return simulated
 
 
 def front(database: Database, objectives: Sequence[Objective]) -> tuple[int, ...]:
@@ -183,35 +190,36 @@ def _said(value: Any) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
-@contextmanager
-def _studied(database: Database, objectives: Sequence[Objective]) -> Iterator[optuna.Study]:
-    """The study in the sweep's file, made where there is none."""
+def _study(sweep: Sweep, database: Database, objectives: Sequence[Objective]) -> optuna.Study:
+    """A study of the trials that the database holds."""
     import optuna
-    import sqlalchemy
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{database.path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}}
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(study_name=_STUDY, storage=storage, directions=["minimize"] * len(objectives))
+    distributions = _distributions(sweep)
+    trials, notes = database.trials()
+    for one in trials:
+        values = _values(database, one.point, objectives)
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=_state(values),
+                values=values,
+                params=dict(zip(distributions, sweep.space.places(one.point), strict=True)),
+                distributions=distributions,
+                system_attrs=dict(one.notes),
+            )
         )
-        # As our own connection: nothing is lost but by a power cut, and a trial waits for no disk.
-        sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
-        storage.engine.dispose()
-        study = optuna.create_study(
-            study_name=_STUDY, storage=storage, directions=["minimize"] * len(objectives), load_if_exists=True
-        )
-    try:
-        yield study
-    finally:
-        # The file is whole, with no log beside it, only when nobody has it open.
-        storage.remove_session()
-        storage.engine.dispose()
+    number = storage.get_study_id_from_name(_STUDY)
+    for key, value in notes.items():
+        storage.set_study_system_attr(number, key, value)
+    return study
 
 
-def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
-    connection.execute("PRAGMA synchronous = NORMAL")
+def _study_notes(study: optuna.Study) -> dict[str, Any]:
+    """What samplers keep of the study, as the parents of a generation."""
+    storage = study._storage
+    return dict(storage.get_study_system_attrs(storage.get_study_id_from_name(_STUDY)))
 
 
 def _sampler(name: str, seed: int, trial: int) -> optuna.samplers.BaseSampler:
@@ -233,56 +241,29 @@ def _sampler(name: str, seed: int, trial: int) -> optuna.samplers.BaseSampler:
                 )
 
 
-def _over(study: optuna.Study) -> int:
-    from optuna.trial import TrialState
+def _distributions(sweep: Sweep) -> dict[str, optuna.distributions.BaseDistribution]:
+    """A trial's parameters: a model, and a place on each axis. Values in order are places, others are kinds."""
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL)))
-
-
-def _asked(
-    study: optuna.Study, sweep: Sweep, count: int, sampler: Callable[[int], optuna.samplers.BaseSampler]
-) -> list[tuple[optuna.Trial, int]]:
-    """Trials and the points they ask for; first those that an earlier call asked for and did not come to tell."""
-    import optuna
-    from optuna.trial import TrialState
-
-    group = []
-    for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.sampler = sampler(left.number)
-        trial = optuna.Trial(study, left._trial_id)
-        group.append((trial, _number(trial, sweep)))
-    for number in range(len(study.trials), len(study.trials) + count - len(group)):
-        study.sampler = sampler(number)
-        trial = study.ask()
-        group.append((trial, _number(trial, sweep)))
-    return group
-
-
-def _number(trial: optuna.Trial, sweep: Sweep) -> int:
-    """The point of a trial: a model, and a place on each axis. Values in order are places, others are kinds."""
     space = sweep.space
-    places = [trial.suggest_categorical(_MODEL, list(range(space.models))) if space.models > 1 else 0]
+    found: dict[str, BaseDistribution] = {_MODEL: CategoricalDistribution(range(space.models))}
     if space.points:
-        return space.number((*places, trial.suggest_int("point", 0, len(space.points) - 1)))
+        return found | {_POINT: IntDistribution(0, len(space.points) - 1)}
     for one in space.axes:
+        places = range(len(one.values))
         ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in one.values)
-        last = len(one.values) - 1
-        places.append(
-            trial.suggest_int(one.key, 0, last)
-            if ordered
-            else trial.suggest_categorical(one.key, list(range(last + 1)))
-        )
-    return space.number(places)
+        found[one.key] = IntDistribution(0, places[-1]) if ordered else CategoricalDistribution(places)
+    return found
 
 
-def _tell(
-    study: optuna.Study, trial: optuna.Trial, result: dict[str, Any] | None, objectives: Sequence[Objective]
-) -> None:
-    """A trial's figures; one whose point can't be, or does not meet the constraints, has failed."""
+def _values(database: Database, number: int, objectives: Sequence[Objective]) -> list[float] | None:
+    """A point's figures; None where it can't be, or does not meet the constraints."""
+    row = database.result(number)
+    values = [row[one.column] for one in objectives if row[one.column] is not None] if row else []
+    return [float(value) for value in values] if len(values) == len(objectives) else None
+
+
+def _state(values: list[float] | None) -> optuna.trial.TrialState:
     from optuna.trial import TrialState
 
-    values: list[Any] = [result[one.column] for one in objectives] if result else []
-    if values and None not in values:
-        study.tell(trial, [float(value) for value in values])
-    else:
-        study.tell(trial, state=TrialState.FAIL)
+    return TrialState.FAIL if values is None else TrialState.COMPLETE

@@ -17,7 +17,7 @@ from accelsim.costs import cost_table_of
 from accelsim.errors import InputError
 from accelsim.explore.axes import Axis, Value
 from accelsim.explore.constraints import Constraint
-from accelsim.explore.database import FILE_NAME, FORMAT, Database
+from accelsim.explore.database import FILE_NAME, FORMAT, Database, undamaged
 from accelsim.explore.models import Model
 from accelsim.explore.space import Point, Space
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from accelsim.explore.evaluate import Work
     from accelsim.explore.executors import Executor
 
+_MOST_NUMBERS = 2**63 - 1
+"""What a number in the database can be."""
 _LOOKED_FOR = 1 << 20
 """So many numbers are looked at for one that meets the constraints before the work begins."""
 
@@ -50,7 +52,7 @@ class Sweep:
     Raises
     ------
     InputError
-        A key that is an axis twice; no point meets the constraints.
+        A key that is an axis twice; more points than can be numbered; no point meets the constraints.
     """
 
     models: Sequence[Model]
@@ -69,6 +71,8 @@ class Sweep:
                 raise InputError("--set", key, "is set twice", "each key once, with all its values")
         space = Space(len(self.models), self.axes, self.constraints, self.chip, self.points)
         object.__setattr__(self, "space", space)
+        if space.size > _MOST_NUMBERS:
+            raise InputError("--set", "", f"{space.size:,} points", f"at most {_MOST_NUMBERS:,}")
         if self.constraints and space.size <= _LOOKED_FOR and next(space.numbers(), None) is None:
             texts = "; ".join(one.text for one in self.constraints)
             raise InputError("--where", "", f"none of {space.size:,} points meets {texts}", "at least one that does")
@@ -184,7 +188,7 @@ def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
     Raises
     ------
     InputError
-        Another process writes to it; or as `Database`.
+        Another process writes to it; it is damaged; or as `Database`.
     """
     from filelock import FileLock, Timeout
 
@@ -197,7 +201,7 @@ def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
     except OSError as error:
         raise InputError(folder, "", error.strerror or str(error), "a folder that can be written") from None
     try:
-        with Database(folder / FILE_NAME, meta) as database:
+        with undamaged(folder / FILE_NAME), Database(folder / FILE_NAME, meta) as database:
             yield database
     finally:
         lock.release()

@@ -139,7 +139,7 @@ def _sweep(state: State, options: Options) -> None:
     from accelsim.explore.export import check_exports
 
     check_output_folder(options.outpath)
-    check_exports(options.export)
+    check_exports(options.export, options.outpath)
     sweep, objectives, trials, seed = _asked(state, options)
     _ask_about(sweep, options, trials if objectives else None)
     for model in sweep.models:

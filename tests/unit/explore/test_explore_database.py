@@ -9,6 +9,7 @@ import pytest
 
 from accelsim.errors import InputError
 from accelsim.explore.database import Database, read_results
+from accelsim.explore.export import check_exports
 from accelsim.explore.results import DONE, FAILED, LAYER_COLUMNS, Result
 from accelsim.explore.sweep import opened
 
@@ -112,3 +113,42 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         pass
     with opened(tmp_path, META):
         pass
+
+
+def test_a_damaged_page_is_one_line(tmp_path: Path) -> None:
+    """Wherever it lies: the file is read to its end, or the one line says what is wrong with it."""
+    path = tmp_path / "sweep.sqlite"
+    with Database(path, META) as database:
+        database.add([result(number) for number in range(400)])
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(100, len(whole), 4096):
+        path.write_bytes(whole[:at] + b"\xa5" * 2000 + whole[at + 2000 :])
+        for read in (_read, _go_on):
+            try:
+                read(tmp_path)
+            except InputError as error:
+                refused += 1
+                assert str(error).startswith(f"{path}: ")  # noqa: PT017
+    assert refused > len(whole) // 4096
+
+
+def _read(folder: Path) -> None:
+    results = read_results(folder)
+    assert len(results.points) + len(results.layers)
+
+
+def _go_on(folder: Path) -> None:
+    with opened(folder, META) as database:
+        list(database.missing(range(500)))
+        assert database.count()
+        assert list(database.objectives(["cycles"]))
+
+
+def test_exports_go_to_folders_that_are_there_or_will_be(tmp_path: Path) -> None:
+    check_exports([tmp_path / "a.csv", tmp_path / "new" / "b.csv"], tmp_path / "new")
+    with pytest.raises(InputError, match="new is no folder; expected a file in a folder that is there"):
+        check_exports([tmp_path / "new" / "b.csv"])
+    (tmp_path / "c.csv").mkdir()
+    with pytest.raises(InputError, match="is a directory; expected a file name"):
+        check_exports([tmp_path / "c.csv"])

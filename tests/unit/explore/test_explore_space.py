@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import product
 
 import pytest
@@ -136,3 +137,9 @@ def test_a_space_of_any_size_is_gone_through_in_parts() -> None:
     space = Space(1, axes, [Constraint("mac.rows == 1 and mac.columns == 1 and vector.lanes == 40", KEYS)], CHIP)
     assert space.size == 10**12
     assert next(space.numbers()) == 39_000
+
+
+def test_an_axis_of_many_values_is_no_work() -> None:
+    begin = time.process_time()
+    assert len(parse_axis("dma.latency_cycles=1:90000:+1").values) == 90_000
+    assert time.process_time() - begin < 5  # Compared each with each it would be a minute.

@@ -214,3 +214,9 @@ def _members(group: int) -> Iterator[str]:
                 continue
             if int(state[2]) == group and state[0] != "Z":
                 yield (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def test_more_points_than_can_be_numbered(make: MakeSweep) -> None:
+    keys = ("mac.latency_cycles", "dma.latency_cycles", "dram.read_latency_cycles", "dram.write_latency_cycles")
+    with pytest.raises(InputError, match=r"810,000,000,000,000,000,000 points; expected at most 9,223"):
+        make(*(f"{key}=1:30000:+1" for key in keys), "mac.rows=1:1000:+1")
