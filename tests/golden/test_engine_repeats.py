@@ -46,6 +46,10 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
         loop(120, STORE + "sync unit=store signal=s1\nsync unit=load wait=s1\n" + "nop\n" * 3),
         {"dram__write_latency_cycles": 40, "dram__outstanding_bursts": 3},
     ),
+    "syncs behind stores of earlier turns": (
+        loop(40, "sync unit=store signal=s1\nsync unit=matrix wait=s1\n" + STORE + "nop\n" * 30),
+        {"dram__write_latency_cycles": 60, "dram__outstanding_bursts": 9},
+    ),
     "syncs between loads": (
         loop(120, LOAD + "sync unit=load signal=s1\nsync unit=store wait=s1\n" + "nop\n" * 3),
         {"dram__read_latency_cycles": 40, "dram__outstanding_bursts": 3},
@@ -94,6 +98,10 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
             300, "sync unit=load wait=s2 signal=s1,s1\nsync unit=vector wait=s1\nsync unit=vector wait=s1 signal=s2\n"
         ),
         {"vector__wake_cycles": 7, "sequencer__dispatch_cycles": 3},
+    ),
+    "counts that come of age in turns of another length": (
+        credit(1, 1) + loop(19, "nop\n" * 2 + "sync unit=vector wait=s1\n" + "nop\n" * 5 + credit(1, 1) + "nop\n"),
+        {"vector__wake_cycles": 8},
     ),
     "signals that have to come of age": (
         loop(150, credit(1, 2) + "sync unit=vector wait=s1\nsync unit=vector wait=s1\n" + "nop\n" * 4),

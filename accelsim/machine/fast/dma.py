@@ -194,12 +194,11 @@ def decide_load(s: Any, c: Any, p: Any, log: Any) -> None:
     size, arrival = s[dma + lay.D_SIZE], now + 1
     if size:
         arrival = books.use_bus(s, c, log, size, 0, s[job + lay.J_LAYER]) + c[lay.C_READ_LATENCY]
-    # A sync has nothing to wait for but what is before it.
-    s[lay.LAST_ARRIVAL] = max(s[lay.LAST_ARRIVAL], arrival)
+    # A sync has nothing to wait for but what is before it: all lands in the order of requests.
     tail = s[lay.LAND_TAIL]
     burst = books.land_at(s, c, tail)
     s[burst + lay.B_JOB] = s[dma + lay.D_JOB]
-    s[burst + lay.B_CYCLE] = s[lay.LAST_ARRIVAL]
+    s[burst + lay.B_CYCLE] = arrival
     s[burst + lay.B_SRAM] = s[dma + lay.D_SRAM]
     s[burst + lay.B_SIZE] = size
     s[burst + lay.B_FLAGS] = _burst_flags(s, p, code, dma)
@@ -207,7 +206,7 @@ def decide_load(s: Any, c: Any, p: Any, log: Any) -> None:
     if tail + 1 - s[lay.LAND_LEFT] > s[lay.CAPACITY] - lay.SPARE:
         s[lay.GROW] = 1
     if tail == s[lay.LAND_NEXT] and s[lay.DUE + lay.A_LANDING] == lay.NEVER:
-        s[lay.DUE + lay.A_LANDING] = s[lay.LAST_ARRIVAL]
+        s[lay.DUE + lay.A_LANDING] = arrival
     books.show_load(s, c)
     _next_burst(s, c, p, dma, _LOAD, job)
     # Of a long row each request may be like one before: `stream` looks.

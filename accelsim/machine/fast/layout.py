@@ -43,7 +43,6 @@ SPARE = 8
     PROGRAM_READ,
     LOAD_BUFFERS,
     STORE_BUFFERS,
-    LAST_ARRIVAL,
     STORE_DONE,
     LOOPED,
     SKIPPED,
@@ -62,8 +61,8 @@ SPARE = 8
     VISITED,
     REQUESTED,
     STREAM_KEPT,
-) = range(37)
-USED = 37
+) = range(36)
+USED = 36
 """Banks taken in this cycle, a mask a memory."""
 
 NO_EVENTS, ALL_EVENTS, FRAME_EVENTS = range(3)
@@ -72,7 +71,7 @@ RUNNING, DONE, DEADLOCK, GROWING, EVENTS_FULL, OUT_OF_RANGE, RAN_OFF, TOO_DEEP, 
 """Values of STATUS."""
 
 # --- s: small tables ----------------------------------------------------------------------------------------------
-LOOP = 41
+LOOP = 40
 """A loop a level: first instruction, the one behind it, turns, turns done, how many turns apart may be alike (0: none),
 and whether no state of it is kept yet."""
 LOOP_SIZE = 6

@@ -109,11 +109,10 @@ def _write_sequencer(s: Any, c: Any, level: int, out: Any, at: int) -> int:
         out[at] = s[lay.STATE + lay.STATE_SIZE * unit]
         out[at + 1] = s[lay.STATE + lay.STATE_SIZE * unit + 1]
         at += 2
-    # What comes next asks for the bus, arrives and is done in the next cycle at the earliest.
+    # What comes next asks for the bus and is done in the next cycle at the earliest.
     out[at] = max(s[lay.BUS_FREE] - (now + 1) * c[lay.C_RATE_UP], 0)
-    out[at + 1] = max(s[lay.LAST_ARRIVAL] - now, 0)
-    out[at + 2] = max(s[lay.STORE_DONE] - now, 0)
-    return at + 3
+    out[at + 1] = max(s[lay.STORE_DONE] - now, 0)
+    return at + 2
 
 
 @part

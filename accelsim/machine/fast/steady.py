@@ -223,7 +223,7 @@ def shift(s: Any, c: Any, cycles: int, operations: int) -> None:
     young = c[lay.C_WAKE] and cycles % c[lay.C_WAKE]
     if young:
         _turn_young(s, c, cycles)
-    for place in (lay.NOW, lay.CAUSE_SINCE, lay.LAST_ARRIVAL, lay.STORE_DONE):
+    for place in (lay.NOW, lay.CAUSE_SINCE, lay.STORE_DONE):
         s[place] += cycles
     s[lay.BUS_FREE] += cycles * c[lay.C_RATE_UP]
     s[lay.SEQUENCE] += operations
