@@ -100,7 +100,7 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
         {"vector__wake_cycles": 7, "sequencer__dispatch_cycles": 3},
     ),
     "counts that come of age in turns of another length": (
-        credit(1, 1) + loop(19, "nop\n" * 2 + "sync unit=vector wait=s1\n" + "nop\n" * 5 + credit(1, 1) + "nop\n"),
+        credit(1, 1) + loop(19, "nop\nnop\nsync unit=vector wait=s1\n" + credit(1, 1) + "nop\n"),
         {"vector__wake_cycles": 8},
     ),
     "signals that have to come of age": (

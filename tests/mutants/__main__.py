@@ -84,6 +84,8 @@ def _run(copy: Path, mutant: Mutant) -> str:
     failed = _FAILED.search(done.stdout)
     if done.returncode == -signal.SIGXCPU:
         return "caught: does not end"
+    if -done.returncode in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP):
+        return f"NO VERDICT: somebody else ended it with signal {-done.returncode}"
     if done.returncode < 0:
         return f"caught: ends with signal {-done.returncode}"
     if done.returncode != 1 or failed is None or _BROKEN.search(done.stdout):
