@@ -72,6 +72,7 @@ def test_a_search(accelsim: Program, files: Files, sweep: list[object]) -> None:
     found = json.loads(accelsim.ok(*command, "--json"))
     assert found["trials"] == 20
     assert found["front"]
+    assert all(one["settings"].keys() >= {"mac.rows", "mac.columns"} for one in found["front"])
     latencies, areas = ([one[name] for one in found["front"]] for name in ("latency", "area"))
     assert latencies == sorted(latencies)
     assert areas == sorted(areas, reverse=True)
@@ -169,7 +170,8 @@ def test_mistakes(
         ("[[points]]\nmac.rows = 0", "points[0]: mac.rows: found 0; expected at least 1"),
         ("[[points]]\nbatch = 0", "points[0]: batch: found 0"),
         ("[grid]\nmac.rows = 8\n[[points]]\nmac.rows = 8", "points: stands beside grid"),
-        ("trials = -1\n[grid]\nmac.rows = 8", "trials: found -1; expected an integer of at least 0"),
+        ("trials = -1\n[grid]\nmac.rows = 8", "trials: found -1; expected an integer of at least 1"),
+        ("trials = 0\n[grid]\nmac.rows = 8", "trials: found 0; expected an integer of at least 1"),
     ],
 )
 def test_mistakes_in_a_file(accelsim: Program, files: Files, text: str, message: str) -> None:
