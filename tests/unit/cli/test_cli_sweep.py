@@ -199,13 +199,15 @@ def test_another_sweep_is_refused(accelsim: Program, files: Files, sweep: list[o
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_interrupted_sweep_says_how_far_it_is(files: Files, jobs: int) -> None:
+@pytest.mark.parametrize("how", [("-j", "1"), ("-j", "2"), ("--dask", "local")])
+def test_an_interrupted_sweep_says_how_far_it_is(files: Files, how: tuple[str, str]) -> None:
     """And nothing else: a terminal interrupts the processes it has begun too, which are silent."""
+    if "--dask" in how:
+        pytest.importorskip("distributed", reason="Dask is not installed")
     grid = ("--set", "mac.rows=1:64:+1", "--set", "mac.columns=1:64:+1")
     command = [sys.executable, "-m", "accelsim.cli", "sweep", str(files / "kws_quantize.onnx"), *grid]
     process = subprocess.Popen(
-        [*command, "--out", str(files.out), "-j", str(jobs)],
+        [*command, "--out", str(files.out), *how],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
