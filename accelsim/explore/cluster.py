@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from accelsim.errors import InputError
 from accelsim.explore.evaluate import Evaluator, Work
-from accelsim.explore.executors import Pacer, survivors, without_main
+from accelsim.explore.executors import Pacer, survivors, without_interrupts, without_main
 from accelsim.explore.results import Result
 from accelsim.explore.space import Point
 
@@ -48,7 +49,7 @@ class Cluster:
     def __init__(self, work: Work, address: str, jobs: int) -> None:
         if importlib.util.find_spec("distributed") is None:
             raise InputError("--dask", "", "Dask is not installed", "pip install 'accelsim[dask]'")
-        self._work = work
+        self._work, self._address = work, address
         self._stack = ExitStack()
         try:
             self.client = self._connected(address, jobs)
@@ -71,7 +72,8 @@ class Cluster:
         # A worker that takes long to say so is not lost; neither is one that is busy in compiled code.
         dask.config.set({"distributed.comm.timeouts.connect": f"{_ANSWER_SECONDS}s"})
         if address == LOCAL:
-            with without_main():
+            # Its workers, and those that come in their place, hear of no Ctrl-C: they end with the cluster.
+            with without_main(), without_interrupts():
                 cluster = LocalCluster(
                     n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
                 )
@@ -82,6 +84,8 @@ class Cluster:
         except (OSError, ValueError, TimeoutError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError("--dask", address, f"no scheduler answers ({reason})", "tcp://HOST:PORT of one") from None
+        # What it has to say of a scheduler that is gone is said in one line.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self._stack.callback(client.close, timeout=_ANSWER_SECONDS)
         try:
             client.wait_for_workers(1, timeout=_ANSWER_SECONDS)
@@ -90,7 +94,22 @@ class Cluster:
         return client
 
     def results(self, points: Iterator[Point]) -> Iterator[list[Result]]:
-        """As `Executor.results`; points of a worker that is lost are taken up again."""
+        """As `Executor.results`; points of a worker that is lost are taken up again.
+
+        Raises
+        ------
+        InputError
+            The scheduler is lost.
+        """
+        from distributed import CancelledError
+
+        try:
+            yield from self._results(points)
+        except (CancelledError, OSError):
+            gone = "the scheduler is gone; what was done is kept"
+            raise InputError("--dask", self._address, gone, "the same command again, with one") from None
+
+    def _results(self, points: Iterator[Point]) -> Iterator[list[Result]]:
         from distributed import KilledWorker, wait
 
         pacer = Pacer()

@@ -18,12 +18,12 @@ Columns = Mapping[str, Any]
 """By key: an array of a value for each point, or one value for all."""
 
 _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: np.true_divide,
-    ast.FloorDiv: np.floor_divide,
-    ast.Mod: np.mod,
+    ast.Add: lambda left, right: _exact(operator.add, left, right),
+    ast.Sub: lambda left, right: _exact(operator.sub, left, right),
+    ast.Mult: lambda left, right: _exact(operator.mul, left, right),
+    ast.Div: lambda left, right: operator.truediv(left, _divisor(right)),
+    ast.FloorDiv: lambda left, right: operator.floordiv(left, _divisor(right)),
+    ast.Mod: lambda left, right: operator.mod(left, _divisor(right)),
 }
 _COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -38,6 +38,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max": lambda *values: reduce(np.maximum, values),
     "abs": np.abs,
 }
+_MOST_EXACT = 2.0**62
+"""Whole numbers that are surely no larger are exact in 64 bits, in whatever order a sum is taken."""
 _EXPECTED = "comparisons of keys and numbers with + - * / // %, min, max, abs, and, or, not"
 _MOST_NODES = 500
 
@@ -118,7 +120,7 @@ class Constraint:
     def _apply(self, function: Callable[..., Any], node: ast.AST, *values: Any) -> Any:
         try:
             return function(*values)
-        except TypeError:
+        except (TypeError, OverflowError):
             raise InputError(self._where, "", f"can't work out {ast.unparse(node)!r}", _EXPECTED) from None
 
     def _column(self, node: ast.AST, columns: Columns) -> Any:
@@ -128,3 +130,19 @@ class Constraint:
             hint = f"; nearest: {near[0]}" if near else ""
             raise InputError(self._where, key, f"unknown key{hint}", "a key as `accelsim chips --keys` lists them")
         return columns[key]
+
+
+def _exact(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    """A sum, difference or product; of whole numbers as Python has them, where they leave 64 bits."""
+    sides = np.asarray(left), np.asarray(right)
+    if all(one.dtype.kind in "iu" for one in sides):
+        about = function(*(one.astype(np.float64) for one in sides))
+        if about.size and np.abs(about).max() > _MOST_EXACT:
+            return function(*(one.astype(object) for one in sides))
+    return function(left, right)
+
+
+def _divisor(value: Any) -> Any:
+    """What nothing is divided by is no number: comparisons with it do not hold."""
+    zero = np.equal(value, 0)
+    return np.where(zero, np.nan, value) if np.any(zero) else value

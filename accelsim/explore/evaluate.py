@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from accelsim.chip import Chip
 from accelsim.chip.load import check_chip, dump_chip
 from accelsim.chip.settings import apply_settings
-from accelsim.costs import known
+from accelsim.costs import CostTable, known
 from accelsim.errors import DeadlockError, InputError
 from accelsim.explore.results import FAILED, Result, layer_columns, profile_columns
-from accelsim.explore.space import Point
+from accelsim.explore.space import TABLE, Point
 from accelsim.isa.program import Program
 from accelsim.profile.bounds import Bound, lower_bound
 from accelsim.profile.profile import build_profile
@@ -44,12 +44,15 @@ class Work:
         Whose keys the points set.
     schedule : str
         As `schedules.compile_scheduled`.
+    tables : mapping of str to CostTable
+        Of files that points name: who simulates need not have them.
     """
 
     names: Sequence[str]
     graphs: Sequence[QGraph]
     chip: Chip
     schedule: str
+    tables: Mapping[str, CostTable] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -78,7 +81,10 @@ class Evaluator:
         """
         columns = self.columns(point)
         try:
-            chip = check_chip(apply_settings(self._chip, point.settings), self._work.chip.name)
+            settings: dict[str, Any] = dict(point.settings)
+            if TABLE in settings:
+                settings[TABLE] = self._work.tables.get(settings[TABLE], settings[TABLE])
+            chip = check_chip(apply_settings(self._chip, settings), self._work.chip.name)
             program, counters, bound = self._compiled(point, chip)
         except (InputError, DeadlockError) as error:
             return Result(point.number, columns | {"status": FAILED, "reason": str(error)})

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing import resource_tracker
 from typing import Protocol
 
 from accelsim.explore.evaluate import Evaluator, Work
@@ -55,6 +56,8 @@ def without_interrupts() -> Iterator[None]:
     if os.name != "posix":
         yield
         return
+    # Beginning it lets interrupts in again, so it is begun first.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

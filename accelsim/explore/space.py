@@ -15,6 +15,8 @@ from accelsim.chip.load import describe_keys
 from accelsim.explore.axes import BATCH, Axis, Value
 from accelsim.explore.constraints import Constraint
 
+TABLE = "energy.table"
+"""The chip's key that may name a file."""
 _BLOCK = 1 << 14
 """Numbers looked at in one go."""
 

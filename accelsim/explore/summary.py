@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from accelsim.explore.executors import Executor
 
 _MOST_ROUNDS = 20
+_AROUND = "around"
+"""What the database keeps of the round that was begun last."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Best:
             "number": self.number,
             "model": self.row["model"],
             "batch": self.row["batch"],
-            "settings": self.row["settings"],
+            "settings": json.loads(self.row["settings"]),
             **{one.name: self.row[one.column] for one in objectives},
             "schedule": self.row["schedule"],
             "limit": self.limit,
@@ -83,18 +86,26 @@ class Best:
 def look_around(sweep: Sweep, database: Database, executor: Executor, objectives: Sequence[Objective]) -> int:
     """Simulate all points one step away from the front; again where one of them is better, until none is.
 
+    The points of a round are noted before it begins: one that is killed midway goes on with them, though the front
+    may be another by then.
+
     Returns
     -------
     int
         How many were simulated.
     """
-    simulated = 0
-    for _ in range(_MOST_ROUNDS):
+    trials = len(database.trials()[0])
+    begun = database.noted(_AROUND) or {}
+    turn, points = (begun["round"], begun["points"]) if begun.get("trials") == trials else (0, [])
+    simulated = simulate(sweep, database, executor, iter(points))
+    while turn < _MOST_ROUNDS:
         found = {other for number in front(database, objectives) for other in neighbours(sweep, number).values()}
-        more = simulate(sweep, database, executor, iter(sorted(found)))
-        simulated += more
-        if not more:
+        points = list(database.missing(sorted(found)))
+        if not points:
             break
+        turn += 1
+        database.note(_AROUND, {"trials": trials, "round": turn, "points": points})
+        simulated += simulate(sweep, database, executor, iter(points))
     return simulated
 
 

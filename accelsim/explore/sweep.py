@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from accelsim import __version__
 from accelsim.chip import Chip
 from accelsim.chip.load import dump_chip
-from accelsim.costs import cost_table_of
+from accelsim.costs import CostTable, cost_table_names, cost_table_of, load_cost_table
 from accelsim.errors import InputError
 from accelsim.explore.axes import Axis, Value
 from accelsim.explore.constraints import Constraint
 from accelsim.explore.database import FILE_NAME, FORMAT, Database, undamaged
 from accelsim.explore.models import Model
-from accelsim.explore.space import Point, Space
+from accelsim.explore.space import TABLE, Point, Space
 
 if TYPE_CHECKING:
     from accelsim.explore.evaluate import Work
@@ -52,7 +52,8 @@ class Sweep:
     Raises
     ------
     InputError
-        A key that is an axis twice; more points than can be numbered; no point meets the constraints.
+        A key that is an axis twice; a cost table that can't be read; more points than can be numbered; no point meets
+        the constraints.
     """
 
     models: Sequence[Model]
@@ -63,6 +64,8 @@ class Sweep:
     schedule: str = "auto"
     command: str = ""
     space: Space = field(init=False)
+    tables: Mapping[str, CostTable] = field(init=False)
+    """Cost tables of files that an axis names, by their names: read once, and not again where it goes on."""
 
     def __post_init__(self) -> None:
         keys = [one.key for one in self.axes]
@@ -71,6 +74,7 @@ class Sweep:
                 raise InputError("--set", key, "is set twice", "each key once, with all its values")
         space = Space(len(self.models), self.axes, self.constraints, self.chip, self.points)
         object.__setattr__(self, "space", space)
+        object.__setattr__(self, "tables", _tables(self.axes))
         if space.size > _MOST_NUMBERS:
             raise InputError("--set", "", f"{space.size:,} points", f"at most {_MOST_NUMBERS:,}")
         if self.constraints and space.size <= _LOOKED_FOR and next(space.numbers(), None) is None:
@@ -81,13 +85,14 @@ class Sweep:
         """What the database says of it."""
         costs = cost_table_of(self.chip)
         models = [{"name": one.name, "path": one.path, "sha256": one.sha256} for one in self.models]
+        tables = {name: _digest(table.figures) for name, table in self.tables.items()}
         return {
             "format": FORMAT,
             "accelsim": __version__,
             "command": self.command,
             "models": models,
             "chip": {"name": self.chip.name, "sha256": _digest(dump_chip(self.chip))},
-            "energy": {"name": costs.name, "sha256": _digest(costs.figures)},
+            "energy": {"name": costs.name, "sha256": _digest(costs.figures)} | ({"tables": tables} if tables else {}),
             "axes": {one.key: list(one.values) for one in self.axes},
             "points": [dict(row) for row in self.points],
             "constraints": [one.text for one in self.constraints],
@@ -101,7 +106,7 @@ class Sweep:
         from accelsim.explore.evaluate import Work
 
         names = [one.name for one in self.models]
-        return Work(names, [one.graph for one in self.models], self.chip, self.schedule)
+        return Work(names, [one.graph for one in self.models], self.chip, self.schedule, self.tables)
 
 
 @dataclass(frozen=True)
@@ -205,6 +210,12 @@ def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
             yield database
     finally:
         lock.release()
+
+
+def _tables(axes: Sequence[Axis]) -> dict[str, CostTable]:
+    names = [str(value) for one in axes if one.key == TABLE for value in one.values]
+    loaded = {name: load_cost_table(name, where="--set", field=TABLE) for name in names}
+    return {name: table for name, table in loaded.items() if name not in cost_table_names()}
 
 
 def _digest(data: Any) -> str:

@@ -91,8 +91,8 @@ def read_sweep_file(path: Path) -> SweepFile:
         points=points,
         constraints=_texts(path, data, "where"),
         objectives=_texts(path, data, "objective"),
-        trials=_number(path, data, "trials"),
-        seed=_number(path, data, "seed"),
+        trials=_number(path, data, "trials", 1),
+        seed=_number(path, data, "seed", 0),
     )
 
 
@@ -151,8 +151,8 @@ def _text(path: Path, data: Mapping[str, Any], key: str) -> str | None:
     return value
 
 
-def _number(path: Path, data: Mapping[str, Any], key: str) -> int | None:
+def _number(path: Path, data: Mapping[str, Any], key: str, least: int) -> int | None:
     value = data.get(key)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-        raise InputError(path, key, f"found {value!r}", "an integer of at least 0")
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        raise InputError(path, key, f"found {value!r}", f"an integer of at least {least}")
     return value

@@ -72,6 +72,7 @@ def test_a_search(accelsim: Program, files: Files, sweep: list[object]) -> None:
     found = json.loads(accelsim.ok(*command, "--json"))
     assert found["trials"] == 20
     assert found["front"]
+    assert all(one["settings"].keys() >= {"mac.rows", "mac.columns"} for one in found["front"])
     latencies, areas = ([one[name] for one in found["front"]] for name in ("latency", "area"))
     assert latencies == sorted(latencies)
     assert areas == sorted(areas, reverse=True)
@@ -169,7 +170,8 @@ def test_mistakes(
         ("[[points]]\nmac.rows = 0", "points[0]: mac.rows: found 0; expected at least 1"),
         ("[[points]]\nbatch = 0", "points[0]: batch: found 0"),
         ("[grid]\nmac.rows = 8\n[[points]]\nmac.rows = 8", "points: stands beside grid"),
-        ("trials = -1\n[grid]\nmac.rows = 8", "trials: found -1; expected an integer of at least 0"),
+        ("trials = -1\n[grid]\nmac.rows = 8", "trials: found -1; expected an integer of at least 1"),
+        ("trials = 0\n[grid]\nmac.rows = 8", "trials: found 0; expected an integer of at least 1"),
     ],
 )
 def test_mistakes_in_a_file(accelsim: Program, files: Files, text: str, message: str) -> None:
@@ -197,13 +199,15 @@ def test_another_sweep_is_refused(accelsim: Program, files: Files, sweep: list[o
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_interrupted_sweep_says_how_far_it_is(files: Files, jobs: int) -> None:
+@pytest.mark.parametrize("how", [("-j", "1"), ("-j", "2"), ("--dask", "local")])
+def test_an_interrupted_sweep_says_how_far_it_is(files: Files, how: tuple[str, str]) -> None:
     """And nothing else: a terminal interrupts the processes it has begun too, which are silent."""
+    if "--dask" in how:
+        pytest.importorskip("distributed", reason="Dask is not installed")
     grid = ("--set", "mac.rows=1:64:+1", "--set", "mac.columns=1:64:+1")
     command = [sys.executable, "-m", "accelsim.cli", "sweep", str(files / "kws_quantize.onnx"), *grid]
     process = subprocess.Popen(
-        [*command, "--out", str(files.out), "-j", str(jobs)],
+        [*command, "--out", str(files.out), *how],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -11,6 +11,7 @@ import pytest
 
 from accelsim.errors import InputError
 from accelsim.explore.cluster import LOCAL, Cluster
+from accelsim.explore.database import read_results
 from accelsim.explore.executors import Here
 from accelsim.explore.results import Result
 from accelsim.explore.space import Point
@@ -57,3 +58,25 @@ def test_no_scheduler_answers(make: MakeSweep, address: str, monkeypatch: pytest
     monkeypatch.setattr("accelsim.explore.cluster._ANSWER_SECONDS", 1)
     with pytest.raises(InputError, match=r"--dask: .*no scheduler answers"):
         Cluster(make("mac.rows=1,2").work(), address, 1)
+
+
+def test_the_scheduler_goes_midway(make: MakeSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done is kept, and one line says so."""
+    from distributed import LocalCluster
+
+    sweep = make("mac.rows=1:64:+1", "mac.columns=1:64:+1")
+    monkeypatch.setattr("accelsim.explore.cluster._ANSWER_SECONDS", 1)
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=None, silence_logs=50) as owned:
+
+        class Closing(Cluster):
+            def results(self, points: Iterator[Point]) -> Iterator[list[Result]]:
+                for found in super().results(points):
+                    yield found
+                    owned.close()
+
+        with (
+            Closing(sweep.work(), owned.scheduler_address, 1) as cluster,
+            pytest.raises(InputError, match="the scheduler is gone; what was done is kept"),
+        ):
+            done(sweep, tmp_path / "out", cluster)
+    assert len(read_results(tmp_path / "out").points)

@@ -143,3 +143,28 @@ def test_an_axis_of_many_values_is_no_work() -> None:
     begin = time.process_time()
     assert len(parse_axis("dma.latency_cycles=1:90000:+1").values) == 90_000
     assert time.process_time() - begin < 5  # Compared each with each it would be a minute.
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("sram.weights.capacity_bytes * dram.capacity_bytes * mac.rows * 16777216 > 1000", [8, 1024]),
+        (
+            "sram.weights.capacity_bytes * dram.capacity_bytes * mac.rows * 16777216 // 16777216 == 9007199254740992",
+            [8],
+        ),
+        ("mac.rows - 9223372036854775807 * 2 < 0", [8, 1024]),
+        ("8 % (mac.rows - 8) == 0", []),
+        ("8 // (mac.rows - 8) >= 0", [1024]),
+        ("1 / (mac.rows - 8) > 0", [1024]),
+    ],
+)
+def test_conditions_are_exact(text: str, rows: list[int]) -> None:
+    """Products of sizes leave 64 bits; by nothing no condition is met."""
+    axes = [
+        Axis("mac.rows", (8, 1024)),
+        Axis("sram.weights.capacity_bytes", (1 << 18,)),
+        Axis("dram.capacity_bytes", (1 << 32,)),
+    ]
+    space = Space(1, axes, [Constraint(text, KEYS)], CHIP)
+    assert [space.point(number).settings["mac.rows"] for number in space.numbers()] == rows

@@ -220,3 +220,22 @@ def test_more_points_than_can_be_numbered(make: MakeSweep) -> None:
     keys = ("mac.latency_cycles", "dma.latency_cycles", "dram.read_latency_cycles", "dram.write_latency_cycles")
     with pytest.raises(InputError, match=r"810,000,000,000,000,000,000 points; expected at most 9,223"):
         make(*(f"{key}=1:30000:+1" for key in keys), "mac.rows=1:1000:+1")
+
+
+def test_tables_of_files_are_part_of_what_a_sweep_is(
+    make: MakeSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go with the work, and another content is another sweep."""
+    monkeypatch.chdir(tmp_path)
+    table = (Path(__file__).parents[3] / "configs" / "energy" / "45nm.toml").read_text(encoding="utf-8")
+    Path("own.toml").write_text(table, encoding="utf-8")
+    sweep = make("energy.table=45nm,own.toml", "mac.rows=2,4")
+    Path("own.toml").unlink()
+    points = done(sweep, tmp_path / "out", Here(sweep.work()))[1].points
+    assert points["status"].tolist() == ["done"] * 4
+    assert points["energy_nj"].tolist()[:2] == points["energy_nj"].tolist()[2:]
+    with pytest.raises(InputError, match=r"own\.toml: No such file"):
+        make("energy.table=45nm,own.toml")
+    Path("own.toml").write_text(table.replace("= 0.2", "= 0.3", 1), encoding="utf-8")
+    with pytest.raises(InputError, match="holds another sweep: energy "):
+        done(make("energy.table=45nm,own.toml", "mac.rows=2,4"), tmp_path / "out", Here(sweep.work()))
