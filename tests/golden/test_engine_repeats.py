@@ -154,7 +154,7 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "a long row while the sequencer is in a loop": (
         "load memory=activations source=[0] destination=[0] row_bytes=500 rows=1\n" + loop(10, "nop\n" * 4),
-        {"sram__activations__capacity_bytes": 512},
+        {"sram__activations__capacity_bytes": 512, "dram__outstanding_bursts": 9},
     ),
     "a loop in a loop": (loop(40, loop(60, LOAD) + STORE), {}),
     "a loop in a loop, of few turns": (loop(200, loop(3, LOAD + MATMUL) + STORE), {}),
