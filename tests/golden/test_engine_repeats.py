@@ -152,6 +152,10 @@ REPEATS: dict[str, tuple[str, dict[str, Any]]] = {
         loop(150, "load memory=activations source=[1] destination=[0] row_bytes=7 rows=2 source_pitch=9\n") + VECTOR,
         {**STAGES, "dma__loads_through_vector": True},
     ),
+    "a long row while the sequencer is in a loop": (
+        "load memory=activations source=[0] destination=[0] row_bytes=500 rows=1\n" + loop(10, "nop\n" * 4),
+        {"sram__activations__capacity_bytes": 512, "dram__outstanding_bursts": 9},
+    ),
     "a loop in a loop": (loop(40, loop(60, LOAD) + STORE), {}),
     "a loop in a loop, of few turns": (loop(200, loop(3, LOAD + MATMUL) + STORE), {}),
     "loops in a loop": (loop(50, loop(40, LOAD) + VECTOR + loop(30, STORE) + MATMUL), {"dram__bytes_per_cycle": 3.7}),
@@ -296,6 +300,14 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
             "vector ?g1 source=[a1] destination=[0] length=1 source_type=int16 destination_type=int8\n" + "nop\n" * 40,
         ),
         {"sram__activations__banks": 1, "sram__activations__word_bytes": 1},
+    ),
+    "an element of a ring is not aligned": (
+        "address register=a1 stride0=4 wrap=50\n"
+        + loop(
+            26,
+            "vector source=[a1] destination=[0] length=1 source_type=int32 destination_type=int8\n" + "nop\n" * 40,
+        ),
+        {"sram__accumulators__banks": 1, "sram__accumulators__word_bytes": 1},
     ),
     "two units wait for each other in the end": (
         loop(150, LOAD + MATMUL) + "sync unit=load wait=s1 signal=s2\nsync unit=matrix wait=s2 signal=s1\n",
