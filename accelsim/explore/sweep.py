@@ -20,6 +20,7 @@ from accelsim.explore.constraints import Constraint
 from accelsim.explore.database import FILE_NAME, FORMAT, Database, undamaged
 from accelsim.explore.models import Model
 from accelsim.explore.space import TABLE, Point, Space
+from accelsim.isa.nearest import nearest
 
 if TYPE_CHECKING:
     from accelsim.explore.evaluate import Work
@@ -52,8 +53,8 @@ class Sweep:
     Raises
     ------
     InputError
-        A key that is an axis twice; a cost table that can't be read; more points than can be numbered; no point meets
-        the constraints.
+        No such schedule; a key that is an axis twice; a cost table that can't be read; more points than can be
+        numbered; no point meets the constraints.
     """
 
     models: Sequence[Model]
@@ -68,6 +69,7 @@ class Sweep:
     """Cost tables of files that an axis names, by their names: read once, and not again where it goes on."""
 
     def __post_init__(self) -> None:
+        _check_schedule(self.schedule)
         keys = [one.key for one in self.axes]
         for key in keys:
             if keys.count(key) > 1:
@@ -210,6 +212,15 @@ def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
             yield database
     finally:
         lock.release()
+
+
+def _check_schedule(name: str) -> None:
+    from accelsim.compiler.arrangement import SCHEDULES
+    from accelsim.compiler.candidates import AUTO
+
+    known = (AUTO, *SCHEDULES)
+    if name not in known:
+        raise InputError("--schedule", "", f"found {name!r}{nearest(name, known)}", f"one of {', '.join(known)}")
 
 
 def _tables(axes: Sequence[Axis]) -> dict[str, CostTable]:

@@ -76,6 +76,10 @@ def test_a_point_that_does_not_fit_is_a_row(model: QGraph) -> None:
         ({"mac_rows": [4, 0]}, "axes: mac.rows: found 0; expected at least 1"),
         ({"mac_rows": "8:64:y2"}, "axes: mac.rows: found '8:64:y2'; "),
         ({"mac_rows": [4], "where": "mac.rows > 4"}, "--where: none of 1 points meets mac.rows > 4; "),
+        (
+            {"mac_rows": [4], "schedule": "wavefrunt"},
+            "--schedule: found 'wavefrunt'; nearest: wavefront; expected one of ",
+        ),
         ({"mac_rows": [4], "jobs": 0}, "jobs: found 0; expected an integer of at least 1"),
         ({"mac_rows": [4], "chip": "tx536"}, "--chip: no chip named 'tx536' (nearest: tx5368)"),
         ({"mac_rows": [4], "models": 5}, "models: found int; expected a QGraph, or the path of a file"),

@@ -203,20 +203,9 @@ def _asked(state: State, options: Options) -> tuple[Sweep, tuple[Objective, ...]
     constraints += [Constraint(text, keys) for text in options.where]
     named = options.objective if options.objective is not None else ",".join(file.objectives)
     objectives = parse_objectives(named) if named or options.objective is not None else ()
-    schedule = _schedule(options.schedule or file.schedule or "auto")
+    schedule = options.schedule or file.schedule or "auto"
     sweep = Sweep(read_models(paths), chip, axes, constraints, file.points, schedule, _command())
     return sweep, objectives, options.trials or file.trials or _TRIALS, _first(options.seed, file.seed, 0)
-
-
-def _schedule(name: str) -> str:
-    from accelsim.compiler.arrangement import SCHEDULES
-    from accelsim.compiler.candidates import AUTO
-    from accelsim.isa.nearest import nearest
-
-    known = (AUTO, *SCHEDULES)
-    if name not in known:
-        raise InputError("--schedule", "", f"found {name!r}{nearest(name, known)}", f"one of {', '.join(known)}")
-    return name
 
 
 def _first(*values: int | None) -> int:
