@@ -297,7 +297,10 @@ def _open(path: Path, *, only_reading: bool = False) -> sqlite3.Connection:
     try:
         if only_reading:
             # Who can write removes the log as the last to close the file; who can't reads it as it lies there.
-            how = "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro&immutable=1"
+            how = "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
+            log = path.with_name(f"{path.name}-wal")
+            if how == "ro" and not (log.is_file() and log.stat().st_size):
+                how = "ro&immutable=1"
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={how}", uri=True, timeout=_BUSY_SECONDS)
             connection.execute("PRAGMA query_only = 1")
         else:

@@ -152,3 +152,18 @@ def test_exports_go_to_folders_that_are_there_or_will_be(tmp_path: Path) -> None
     (tmp_path / "c.csv").mkdir()
     with pytest.raises(InputError, match="is a directory; expected a file name"):
         check_exports([tmp_path / "c.csv"])
+
+
+def test_a_log_that_can_not_be_taken_in_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a sweep that was killed, in a folder that can't be written: what is in its log alone is there."""
+    path = tmp_path / "sweep.sqlite"
+    with Database(path, META) as database:
+        database.add([result(number) for number in range(3)])
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for one in tmp_path.glob("sweep.sqlite*"):
+            (copy / one.name).write_bytes(one.read_bytes())
+    assert (copy / "sweep.sqlite-wal").stat().st_size
+    monkeypatch.setattr("accelsim.explore.database.os.access", lambda *_: False)
+    assert read_results(copy).points["number"].tolist() == [0, 1, 2]
+    assert read_results(tmp_path).points["number"].tolist() == [0, 1, 2]
