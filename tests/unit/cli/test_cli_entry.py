@@ -20,13 +20,13 @@ COMMANDS = [
     "run",
     "profile",
     "diff",
+    "sweep",
     "report",
     "make-input",
     "chips",
     "energy",
     "disasm",
     "asm",
-    "sweep",
     "validate",
 ]
 
