@@ -17,19 +17,39 @@ from accelsim.isa import opcodes as isa
 from accelsim.isa import table
 from accelsim.isa.opcodes import Memory, Op
 from accelsim.isa.program import Program
-from accelsim.machine import kernels
-from accelsim.machine.jit import jit, part, start
+from accelsim.jit import Float64s, Int8s, Int16s, Int32s, Int64s, kernel, part
+from accelsim.machine import kernels, order
 from accelsim.machine.memory import DRAM, MemoryImage, check_frames, from_batches, initial_dram, to_batches
 
-_LOOP, _ADDRESS, _GUARD, _HALT = int(Op.LOOP), int(Op.ADDRESS), int(Op.GUARD), int(Op.HALT)
-_LOAD, _STORE, _MATMUL, _VECTOR = int(Op.LOAD), int(Op.STORE), int(Op.MATMUL), int(Op.VECTOR)
+_LOAD, _STORE = int(Op.LOAD), int(Op.STORE)
+_MATMUL, _VECTOR = int(Op.MATMUL), int(Op.VECTOR)
 _ACTIVATIONS, _ACCUMULATORS = int(Memory.ACTIVATIONS), int(Memory.ACCUMULATORS)
 _PARAMETERS, _WEIGHTS = int(Memory.PARAMETERS), int(Memory.WEIGHTS)
 _SOURCE_INT8, _SOURCE_INT16, _SOURCE_INT32 = int(isa.Source.INT8), int(isa.Source.INT16), int(isa.Source.INT32)
 _BIAS, _CHANNEL = int(isa.Start.BIAS), int(isa.Requantize.CHANNEL)
 _ADDEND_INT16, _ADDEND_INT32 = int(isa.Addend.INT16), int(isa.Addend.INT32)
 
-_DONE, _OUT_OF_RANGE, _MISALIGNED, _RAN_OFF = 0, 1, 2, 3
+_DONE, _OUT_OF_RANGE, _MISALIGNED = range(3)
+
+# Places in `m`: what is fixed, and what went wrong.
+(
+    _FRAMES,
+    _INPUT_AT,
+    _INPUT_BYTES,
+    _OUTPUT_AT,
+    _OUTPUT_BYTES,
+    _IMAGE_BYTES,
+    _INSTRUCTIONS,
+    _ARRAY_ROWS,
+    _BLOCK_COLUMNS,
+    _STATUS,
+    _MEMORY,
+    _REACHED,
+    _SIZE,
+) = range(13)
+"""The last: bytes of each memory; then of each as it is allocated."""
+_ALLOCATED = _SIZE + DRAM + 1
+_NUMBERS = _ALLOCATED + DRAM + 1
 
 
 def run_functional(program: Program, frames: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -54,237 +74,199 @@ def run_functional(program: Program, frames: NDArray[np.int8]) -> NDArray[np.int
     source, result = program.inputs[0], program.outputs[0]
     batches = to_batches(source, frames)
     outputs = np.zeros((len(batches), result.bytes), dtype=np.int8)
-    activations, parameters = memory.bytes[_ACTIVATIONS], memory.bytes[_PARAMETERS]
-    status = np.zeros(4, dtype=np.int64)
-    _run(
-        table(program.instructions), batches, outputs, source.address,
-        result.address, initial_dram(program), memory.bytes[DRAM], memory.bytes[_WEIGHTS], activations,
-        activations.view(np.int16), memory.bytes[_ACCUMULATORS], memory.bytes[_ACCUMULATORS].view(np.int32),
-        parameters, parameters.view(np.int16), parameters.view(np.int32), parameters.view(np.float64),
-        activation_tables(), np.array(memory.sizes), program.chip.mac.rows, program.chip.mac.weight_block_columns,
-        status,
+    image, mac = initial_dram(program), program.chip.mac
+    m, walk = np.zeros(_NUMBERS, dtype=np.int64), np.zeros(order.WALK_SIZE, dtype=np.int64)
+    m[:_STATUS] = (
+        len(batches), source.address, batches.shape[1], result.address, result.bytes, image.size,
+        len(program.instructions), mac.rows, mac.weight_block_columns,
     )  # fmt: skip
-    if status[0] != _DONE:
-        raise _fault(program, status)
+    m[_SIZE:_ALLOCATED] = memory.sizes
+    m[_ALLOCATED:] = [one.size for one in memory.bytes]
+    weights, activations, accumulators, parameters, dram = memory.bytes
+    run(
+        m, walk, table(program.instructions), batches, outputs, image, dram, weights, activations,
+        activations.view(np.int16), accumulators, accumulators.view(np.int32), parameters, parameters.view(np.int16),
+        parameters.view(np.int32), parameters.view(np.float64), activation_tables(),
+        np.zeros(mac.rows, dtype=np.int32),
+    )  # fmt: skip
+    if m[_STATUS] != _DONE or walk[order.FAULT] != order.NO_FAULT:
+        raise _fault(program, m, walk)
     return from_batches(result, outputs)[: len(frames)]
 
 
-def _fault(program: Program, status: NDArray[np.int64]) -> InputError:
+def _fault(program: Program, m: NDArray[np.int64], walk: NDArray[np.int64]) -> InputError:
     from accelsim.isa.assembler import format_instruction
 
-    code, index, memory, address = (int(value) for value in status)
-    name = (*(one.name.lower() for one in Memory), "dram")[memory]
+    index = int(walk[order.PC])
     where = f"instruction {index}"
-    if code == _RAN_OFF:
+    if walk[order.FAULT] == order.RAN_OFF:
         return InputError(program.name, where, "the program runs on past its end", "halt")
+    if walk[order.FAULT] == order.TOO_DEEP:
+        return InputError(program.name, where, "loops nest too deeply", f"at most {isa.LOOP_LEVELS}")
+    name = (*(one.name.lower() for one in Memory), "dram")[m[_MEMORY]]
     where += f" ({format_instruction(program.instructions[index])})"
-    if code == _MISALIGNED:
-        return InputError(program.name, where, f"{name} address {address} is not aligned to its elements")
-    return InputError(program.name, where, f"{name} address {address}", "an address inside the memory")
+    if m[_STATUS] == _MISALIGNED:
+        return InputError(program.name, where, f"{name} address {m[_REACHED]} is not aligned to its elements")
+    return InputError(program.name, where, f"{name} address {m[_REACHED]}", "an address inside the memory")
 
 
-@part
-def _misfit(status: Any, sizes: Any, memory: int, address: int, size: int, unit: int) -> bool:
-    """Whether an access is wrong, and if so which way."""
-    if address % unit:
-        status[0] = _MISALIGNED
-    elif address < 0 or address + size > sizes[memory]:
-        status[0] = _OUT_OF_RANGE
-    else:
-        return False
-    status[2] = memory
-    status[3] = address
-    return True
-
-
-@part
-def _copy(row: Any, source: Any, at: int, destination: Any, to: int, source_pitch: int, destination_pitch: int) -> None:
-    size = row[isa.COL_ROW_BYTES]
-    # Addresses, of which the compiler sees that no index counts from the end: it then copies many bytes at a time.
-    read, write = start(source), start(destination)
-    for line in range(row[isa.COL_ROWS]):
-        first, second = at + line * source_pitch, to + line * destination_pitch
-        for index in range(size):
-            write[second + index] = read[first + index]
-
-
-@jit
-def _run(
-    code: Any, frames: Any, outputs: Any, input_at: int, output_at: int, dram0: Any, dram: Any, weights: Any,
-    act8: Any, act16: Any, acc8: Any, acc32: Any, par8: Any, par16: Any, par32: Any, par_real: Any, tables: Any,
-    sizes: Any, array_rows: int, block_columns: int, status: Any,
+@kernel
+def run(
+    m: Int64s, walk: Int64s, code: Int64s, frames: Int8s, outputs: Int8s, image: Int8s, dram: Int8s, weights: Int8s,
+    act8: Int8s, act16: Int16s, acc8: Int8s, acc32: Int32s, par8: Int8s, par16: Int16s, par32: Int32s,
+    par_real: Float64s, tables: Int16s, total: Int32s,
 ) -> None:  # fmt: skip
-    for frame in range(frames.shape[0]):
-        for memory in (weights, act8, acc8, par8):
-            memory[:] = 0
-        dram[: dram0.size] = dram0
-        dram[input_at : input_at + frames.shape[1]] = frames[frame]
-        _run_frame(
-            code, dram, weights, act8, act16, acc8, acc32, par8, par16, par32, par_real, tables, sizes, array_rows,
-            block_columns, status,
-        )  # fmt: skip
-        if status[0] != _DONE:
-            return
-        outputs[frame] = dram[output_at : output_at + outputs.shape[1]]
+    """All frames, one after the other, until one goes wrong; `m` or `walk` says how.
 
-
-@part
-def _run_frame(
-    code: Any, dram: Any, weights: Any, act8: Any, act16: Any, acc8: Any, acc32: Any, par8: Any, par16: Any,
-    par32: Any, par_real: Any, tables: Any, sizes: Any, array_rows: int, block_columns: int, status: Any,
-) -> None:  # fmt: skip
-    registers = np.zeros((isa.ADDRESS_REGISTERS, 3 + isa.LOOP_LEVELS), dtype=np.int64)
-    guards = np.zeros((isa.GUARD_REGISTERS, 3), dtype=np.int64)
-    values = np.zeros(isa.ADDRESS_REGISTERS, dtype=np.int64)
-    counter = np.zeros(isa.LOOP_LEVELS + 1, dtype=np.int64)
-    loop_count = np.zeros(isa.LOOP_LEVELS + 1, dtype=np.int64)
-    loop_start = np.zeros(isa.LOOP_LEVELS + 1, dtype=np.int64)
-    loop_end = np.zeros(isa.LOOP_LEVELS + 1, dtype=np.int64)
-    depth, pc = 0, 0
-    while True:
-        if pc >= code.shape[0]:
-            status[0] = _RAN_OFF
-            return
-        row = code[pc]
-        status[1] = pc
-        op = row[isa.COL_OPCODE]
-        guard = row[isa.COL_GUARD]
-        runs = True
-        if guard:
-            here = counter[guards[guard, 0]]
-            runs = guards[guard, 1] <= here < guards[guard, 2]
-        pc += 1
-        if op == _LOOP:
-            if not runs or row[isa.COL_COUNT] == 0:
-                pc += row[isa.COL_LENGTH]
-            else:
-                counter[depth] = 0
-                loop_count[depth] = row[isa.COL_COUNT]
-                loop_start[depth] = pc
-                loop_end[depth] = pc + row[isa.COL_LENGTH]
-                depth += 1
-        elif runs:
-            if op == _HALT:
+    Parameters
+    ----------
+    m : int64[_NUMBERS]
+    walk : int64[order.WALK_SIZE]
+    code : int64[instructions, isa.COLUMNS]
+    frames, outputs : int8[frames, bytes]
+    image : int8[bytes]
+        DRAM before a frame.
+    dram, weights : int8[bytes]
+    act8, act16, acc8, acc32, par8, par16, par32, par_real : arrays
+        Views of the other memories.
+    tables : int16[11, 65536]
+    total : int32[rows of the array]
+        A row tile's sums, for a time.
+    """
+    for frame in range(m[_FRAMES]):
+        _clear(weights, m[_ALLOCATED + _WEIGHTS])
+        _clear(act8, m[_ALLOCATED + _ACTIVATIONS])
+        _clear(acc8, m[_ALLOCATED + _ACCUMULATORS])
+        _clear(par8, m[_ALLOCATED + _PARAMETERS])
+        _copy(image, 0, dram, 0, m[_IMAGE_BYTES])
+        _copy(frames, frame * m[_INPUT_BYTES], dram, m[_INPUT_AT], m[_INPUT_BYTES])
+        for place in range(order.WALK_SIZE):
+            walk[place] = 0
+        pc = order.find(walk, code, m[_INSTRUCTIONS])
+        while pc >= 0:
+            row = isa.COLUMNS * pc
+            op = code[row + isa.COL_OPCODE]
+            if op == _MATMUL:
+                _matmul(m, walk, code, row, weights, act8, acc32, par32, total)
+            elif op == _VECTOR:
+                _vector(m, walk, code, row, act8, act16, acc32, par8, par16, par32, par_real, tables)
+            elif op == _LOAD:
+                _transfer(m, walk, code, row, True, dram, weights, act8, acc8, par8)
+            elif op == _STORE:
+                _transfer(m, walk, code, row, False, dram, weights, act8, acc8, par8)
+            if m[_STATUS] != _DONE:
                 return
-            if op == _ADDRESS:
-                for part in range(3 + isa.LOOP_LEVELS):
-                    registers[row[isa.COL_REGISTER], part] = row[isa.COL_BASE + part]
-            elif op == _GUARD:
-                guards[row[isa.COL_REGISTER], 0] = row[isa.COL_LEVEL]
-                guards[row[isa.COL_REGISTER], 1] = row[isa.COL_LOW]
-                guards[row[isa.COL_REGISTER], 2] = row[isa.COL_HIGH]
-            elif op in (_LOAD, _STORE, _MATMUL, _VECTOR):
-                for number in range(1, isa.ADDRESS_REGISTERS):
-                    moved = registers[number, 1]
-                    for level in range(isa.LOOP_LEVELS):
-                        moved += counter[level] * registers[number, 3 + level]
-                    if registers[number, 2]:
-                        moved %= registers[number, 2]
-                    values[number] = registers[number, 0] + moved
-                if op == _MATMUL:
-                    if _matmul(row, values, weights, act8, acc32, par32, sizes, array_rows, block_columns, status):
-                        return
-                elif op == _VECTOR:
-                    if _vector(row, values, act8, act16, acc32, par8, par16, par32, par_real, tables, sizes, status):
-                        return
-                elif _transfer(op, row, values, dram, weights, act8, acc8, par8, sizes, status):
-                    return
-        while depth > 0 and pc == loop_end[depth - 1]:
-            counter[depth - 1] += 1
-            if counter[depth - 1] < loop_count[depth - 1]:
-                pc = loop_start[depth - 1]
-                break
-            counter[depth - 1] = 0
-            depth -= 1
+            order.advance(walk, pc + 1)
+            pc = order.find(walk, code, m[_INSTRUCTIONS])
+        if walk[order.FAULT] != order.NO_FAULT:
+            return
+        _copy(dram, m[_OUTPUT_AT], outputs, frame * m[_OUTPUT_BYTES], m[_OUTPUT_BYTES])
+
+
+@part
+def _clear(memory: Any, size: int) -> None:
+    for place in range(size):
+        memory[place] = 0
+
+
+@part
+def _copy(source: Any, first: int, destination: Any, to: int, size: int) -> None:
+    for place in range(size):
+        destination[to + place] = source[first + place]
+
+
+@part
+def _operand(walk: Any, code: Any, row: int, register: int, offset: int) -> int:
+    """An operand's address: the value of its register and its offset, of which the columns are given."""
+    address: int = order.register_value(walk, code[row + register]) + code[row + offset]
+    return address
+
+
+@part
+def _fits(m: Any, memory: int, address: int, size: int, unit: int) -> bool:
+    """Whether an access lies in its memory, at a multiple of its elements; if not, `m` says what is wrong."""
+    if address % unit:
+        m[_STATUS] = _MISALIGNED
+    elif address < 0 or address + size > m[_SIZE + memory]:
+        m[_STATUS] = _OUT_OF_RANGE
+    else:
+        return True
+    m[_MEMORY] = memory
+    m[_REACHED] = address
+    return False
 
 
 @part
 def _matmul(
-    row: Any, values: Any, weights: Any, act8: Any, acc32: Any, par32: Any, sizes: Any, array_rows: int,
-    block_columns: int, status: Any,
-) -> bool:  # fmt: skip
-    rows, columns, vectors = row[isa.COL_ROWS], row[isa.COL_COLUMNS], row[isa.COL_EXTRA_VECTORS] + 1
-    w = values[row[isa.COL_WEIGHTS_REGISTER]] + row[isa.COL_WEIGHTS_OFFSET]
-    x = values[row[isa.COL_INPUT_REGISTER]] + row[isa.COL_INPUT_OFFSET]
-    s = values[row[isa.COL_ACCUMULATORS_REGISTER]] + row[isa.COL_ACCUMULATORS_OFFSET]
-    b = values[row[isa.COL_BIAS_REGISTER]] + row[isa.COL_BIAS_OFFSET]
-    padded = (rows + array_rows - 1) // array_rows * array_rows
-    stored = (columns + block_columns - 1) // block_columns * block_columns
-    if _misfit(status, sizes, _WEIGHTS, w, padded * stored, 1) or _misfit(
-        status, sizes, _ACTIVATIONS, x, columns * vectors, 1
+    m: Any, walk: Any, code: Any, row: int, weights: Any, act8: Any, acc32: Any, par32: Any, total: Any
+) -> None:
+    rows, columns = code[row + isa.COL_ROWS], code[row + isa.COL_COLUMNS]
+    vectors, begins = code[row + isa.COL_EXTRA_VECTORS] + 1, code[row + isa.COL_START]
+    w = _operand(walk, code, row, isa.COL_WEIGHTS_REGISTER, isa.COL_WEIGHTS_OFFSET)
+    x = _operand(walk, code, row, isa.COL_INPUT_REGISTER, isa.COL_INPUT_OFFSET)
+    s = _operand(walk, code, row, isa.COL_ACCUMULATORS_REGISTER, isa.COL_ACCUMULATORS_OFFSET)
+    b = _operand(walk, code, row, isa.COL_BIAS_REGISTER, isa.COL_BIAS_OFFSET)
+    height, block = m[_ARRAY_ROWS], m[_BLOCK_COLUMNS]
+    stored = (columns + block - 1) // block * block
+    if (
+        _fits(m, _WEIGHTS, w, (rows + height - 1) // height * height * stored, 1)
+        and _fits(m, _ACTIVATIONS, x, columns * vectors, 1)
+        and _fits(m, _ACCUMULATORS, s, 4 * rows * vectors, 4)
+        and (begins != _BIAS or _fits(m, _PARAMETERS, b, 4 * rows, 4))
     ):
-        return True
-    if _misfit(status, sizes, _ACCUMULATORS, s, 4 * rows * vectors, 4):
-        return True
-    if row[isa.COL_START] == _BIAS and _misfit(status, sizes, _PARAMETERS, b, 4 * rows, 4):
-        return True
-    kernels.matmul(
-        weights, w, act8, x, acc32, s // 4, par32, b // 4, row[isa.COL_START], rows, columns, vectors,
-        array_rows, stored,
-    )  # fmt: skip
-    return False
+        kernels.matmul(
+            weights, w, act8, x, acc32, s // 4, par32, b // 4, begins, rows, columns, vectors, height, stored, total
+        )
 
 
 @part
 def _vector(
-    row: Any, values: Any, act8: Any, act16: Any, acc32: Any, par8: Any, par16: Any, par32: Any, par_real: Any,
-    tables: Any, sizes: Any, status: Any,
-) -> bool:  # fmt: skip
-    length = row[isa.COL_LENGTH]
-    kind, addend_type = row[isa.COL_SOURCE_TYPE], row[isa.COL_ADDEND_TYPE]
-    source = values[row[isa.COL_SOURCE_REGISTER]] + row[isa.COL_SOURCE_OFFSET]
-    addend = values[row[isa.COL_ADDEND_REGISTER]] + row[isa.COL_ADDEND_OFFSET]
-    factor = values[row[isa.COL_FACTOR_REGISTER]] + row[isa.COL_FACTOR_OFFSET]
-    term = values[row[isa.COL_TERM_REGISTER]] + row[isa.COL_TERM_OFFSET]
-    destination = values[row[isa.COL_DESTINATION_REGISTER]] + row[isa.COL_DESTINATION_OFFSET]
-    parameters = values[row[isa.COL_PARAMETERS_REGISTER]] + row[isa.COL_PARAMETERS_OFFSET]
-    multiply, accumulate = row[isa.COL_MULTIPLY], row[isa.COL_ACCUMULATE]
-    if kind == _SOURCE_INT32 and _misfit(status, sizes, _ACCUMULATORS, source, 4 * length, 4):
-        return True
-    if kind == _SOURCE_INT16 and _misfit(status, sizes, _ACTIVATIONS, source, 2 * length, 2):
-        return True
-    if kind == _SOURCE_INT8 and _misfit(status, sizes, _ACTIVATIONS, source, length, 1):
-        return True
-    if addend_type == _ADDEND_INT32 and _misfit(status, sizes, _ACCUMULATORS, addend, 4 * length, 4):
-        return True
-    if addend_type == _ADDEND_INT16 and _misfit(status, sizes, _ACTIVATIONS, addend, 2 * length, 2):
-        return True
-    if multiply and _misfit(status, sizes, _ACTIVATIONS, factor, 2 * length, 2):
-        return True
-    if accumulate and _misfit(status, sizes, _ACTIVATIONS, term, 2 * length, 2):
-        return True
-    size = row[isa.COL_DESTINATION_TYPE]
-    if _misfit(status, sizes, _ACTIVATIONS, destination, size * length, size):
-        return True
-    kept = values[row[isa.COL_KEPT_REGISTER]] + row[isa.COL_KEPT_OFFSET]
-    if row[isa.COL_KEEP] and _misfit(status, sizes, _ACTIVATIONS, kept, 2 * length, 2):
-        return True
-    channels = 8 * length if row[isa.COL_REQUANTIZE] >= _CHANNEL else 0
-    if _misfit(status, sizes, _PARAMETERS, parameters, isa.PARAM_BYTES + channels, 8):
-        return True
-    kernels.vector(
-        act8, act16, acc32, par8, par16, par32, par_real, tables, length, kind, source, row[isa.COL_REQUANTIZE],
-        addend_type, addend, row[isa.COL_ACTIVATION], multiply, factor, row[isa.COL_SHIFT], accumulate, term,
-        row[isa.COL_KEEP], kept, row[isa.COL_OUTPUT_REQUANTIZE], size, destination, parameters, 0,
-    )  # fmt: skip
-    return False
+    m: Any, walk: Any, code: Any, row: int, act8: Any, act16: Any, acc32: Any, par8: Any, par16: Any, par32: Any,
+    par_real: Any, tables: Any,
+) -> None:  # fmt: skip
+    length = code[row + isa.COL_LENGTH]
+    kind, added = code[row + isa.COL_SOURCE_TYPE], code[row + isa.COL_ADDEND_TYPE]
+    source = _operand(walk, code, row, isa.COL_SOURCE_REGISTER, isa.COL_SOURCE_OFFSET)
+    addend = _operand(walk, code, row, isa.COL_ADDEND_REGISTER, isa.COL_ADDEND_OFFSET)
+    factor = _operand(walk, code, row, isa.COL_FACTOR_REGISTER, isa.COL_FACTOR_OFFSET)
+    term = _operand(walk, code, row, isa.COL_TERM_REGISTER, isa.COL_TERM_OFFSET)
+    destination = _operand(walk, code, row, isa.COL_DESTINATION_REGISTER, isa.COL_DESTINATION_OFFSET)
+    kept = _operand(walk, code, row, isa.COL_KEPT_REGISTER, isa.COL_KEPT_OFFSET)
+    block = _operand(walk, code, row, isa.COL_PARAMETERS_REGISTER, isa.COL_PARAMETERS_OFFSET)
+    size = code[row + isa.COL_DESTINATION_TYPE]
+    channels = 8 * length if code[row + isa.COL_REQUANTIZE] >= _CHANNEL else 0
+    if (
+        (kind != _SOURCE_INT32 or _fits(m, _ACCUMULATORS, source, 4 * length, 4))
+        and (kind != _SOURCE_INT16 or _fits(m, _ACTIVATIONS, source, 2 * length, 2))
+        and (kind != _SOURCE_INT8 or _fits(m, _ACTIVATIONS, source, length, 1))
+        and (added != _ADDEND_INT32 or _fits(m, _ACCUMULATORS, addend, 4 * length, 4))
+        and (added != _ADDEND_INT16 or _fits(m, _ACTIVATIONS, addend, 2 * length, 2))
+        and (not code[row + isa.COL_MULTIPLY] or _fits(m, _ACTIVATIONS, factor, 2 * length, 2))
+        and (not code[row + isa.COL_ACCUMULATE] or _fits(m, _ACTIVATIONS, term, 2 * length, 2))
+        and _fits(m, _ACTIVATIONS, destination, size * length, size)
+        and (not code[row + isa.COL_KEEP] or _fits(m, _ACTIVATIONS, kept, 2 * length, 2))
+        and _fits(m, _PARAMETERS, block, isa.PARAM_BYTES + channels, 8)
+    ):
+        kernels.vector(
+            code, row, act8, act16, acc32, par8, par16, par32, par_real, tables, source, addend, factor, term,
+            destination, kept, block,
+        )  # fmt: skip
 
 
 @part
 def _transfer(
-    op: int, row: Any, values: Any, dram: Any, weights: Any, act8: Any, acc8: Any, par8: Any, sizes: Any, status: Any
-) -> bool:
-    memory = row[isa.COL_MEMORY]
-    source = values[row[isa.COL_SOURCE_REGISTER]] + row[isa.COL_SOURCE_OFFSET]
-    destination = values[row[isa.COL_DESTINATION_REGISTER]] + row[isa.COL_DESTINATION_OFFSET]
-    read, write = row[isa.COL_SOURCE_PITCH], row[isa.COL_DESTINATION_PITCH]
-    size, last = row[isa.COL_ROW_BYTES], row[isa.COL_ROWS] - 1
-    outside, inside = (source, destination) if op == _LOAD else (destination, source)
-    outside_pitch, inside_pitch = (read, write) if op == _LOAD else (write, read)
-    if _misfit(status, sizes, DRAM, outside, last * outside_pitch + size, 1):
-        return True
-    if _misfit(status, sizes, memory, inside, last * inside_pitch + size, 1):
-        return True
+    m: Any, walk: Any, code: Any, row: int, is_load: bool, dram: Any, weights: Any, act8: Any, acc8: Any, par8: Any
+) -> None:
+    memory = code[row + isa.COL_MEMORY]
+    source = _operand(walk, code, row, isa.COL_SOURCE_REGISTER, isa.COL_SOURCE_OFFSET)
+    destination = _operand(walk, code, row, isa.COL_DESTINATION_REGISTER, isa.COL_DESTINATION_OFFSET)
+    source_span = (code[row + isa.COL_ROWS] - 1) * code[row + isa.COL_SOURCE_PITCH] + code[row + isa.COL_ROW_BYTES]
+    span = (code[row + isa.COL_ROWS] - 1) * code[row + isa.COL_DESTINATION_PITCH] + code[row + isa.COL_ROW_BYTES]
+    if is_load:
+        if not (_fits(m, DRAM, source, source_span, 1) and _fits(m, memory, destination, span, 1)):
+            return
+    elif not (_fits(m, DRAM, destination, span, 1) and _fits(m, memory, source, source_span, 1)):
+        return
     sram = weights
     if memory == _ACTIVATIONS:
         sram = act8
@@ -292,8 +274,10 @@ def _transfer(
         sram = acc8
     elif memory == _PARAMETERS:
         sram = par8
-    if op == _LOAD:
-        _copy(row, dram, source, sram, destination, read, write)
-    else:
-        _copy(row, sram, source, dram, destination, read, write)
-    return False
+    for line in range(code[row + isa.COL_ROWS]):
+        first = source + line * code[row + isa.COL_SOURCE_PITCH]
+        to = destination + line * code[row + isa.COL_DESTINATION_PITCH]
+        if is_load:
+            _copy(dram, first, sram, to, code[row + isa.COL_ROW_BYTES])
+        else:
+            _copy(sram, first, dram, to, code[row + isa.COL_ROW_BYTES])

@@ -9,7 +9,7 @@ import numpy as np
 from accelsim import fixedpoint
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Activation, Addend, Destination, Requantize, Source, Start
-from accelsim.machine.jit import jit, part, start
+from accelsim.jit import part
 
 _saturate = part(fixedpoint.saturate)
 _wrap32 = part(fixedpoint.wrap32)
@@ -33,43 +33,46 @@ def multiply_by_quantized_multiplier(x: int, multiplier: int, shift: int) -> int
     return scaled
 
 
-@jit
+@part
 def round_half_away(x: float) -> int:
     """float64 to an integer within int32, ties away from zero."""
     magnitude = min(abs(x), 2147483648.0)
-    whole = np.floor(magnitude)
+    whole = int(magnitude)
     if magnitude - whole >= 0.5:
-        whole += 1.0
-    return int(-whole) if x < 0 else int(whole)
+        whole += 1
+    return -whole if x < 0 else whole
 
 
 @part
 def matmul(
-    weights: Any, w: int, x8: Any, x: int, sums: Any, s: int, bias: Any, b: int, start_from: int, rows: int,
-    columns: int, vectors: int, array_rows: int, stored_columns: int,
+    weights: Any, w: int, x8: Any, x: int, sums: Any, s: int, bias: Any, b: int, begins: int, rows: int, columns: int,
+    vectors: int, array_rows: int, stored_columns: int, total: Any,
 ) -> None:  # fmt: skip
     """``sums[rows, vectors] = start + W @ x[columns, vectors]``; W in row tiles, indices in elements of each array.
 
     Parameters
     ----------
-    weights, x8 : int8 arrays
-    sums, bias : int32 arrays
+    weights, x8 : addresses of int8
+    sums, bias : addresses of int32
+    begins : int
+        What sums start from: `Start`.
     stored_columns : int
         Of a row tile in the weights' memory, padding included.
+    total : address of int32[array_rows]
+        For a row tile's sums.
     """
-    total = np.empty(array_rows, dtype=np.int32)
-    w8, inputs, sums_of_tile = start(weights), start(x8), start(total)
     for first in range(0, rows, array_rows):
         height = min(array_rows, rows - first)
         for vector in range(vectors):
-            total[:] = 0
-            if start_from == _BIAS:
+            for row in range(array_rows):
+                total[row] = 0
+            if begins == _BIAS:
                 for row in range(height):
                     total[row] = bias[b + first + row]
-            elif start_from == _ACCUMULATE:
+            elif begins == _ACCUMULATE:
                 for row in range(height):
                     total[row] = sums[s + (first + row) * vectors + vector]
-            _add_columns(w8, w + first * stored_columns, inputs, x + vector, vectors, columns, array_rows, sums_of_tile)
+            _add_columns(weights, w + first * stored_columns, x8, x + vector, vectors, columns, array_rows, total)
             for row in range(height):
                 sums[s + (first + row) * vectors + vector] = total[row]
 
@@ -106,20 +109,28 @@ def _add_columns(w: Any, at: int, x8: Any, x: int, pitch: int, columns: int, row
 
 @part
 def vector(
-    act8: Any, act16: Any, sums: Any, par8: Any, par16: Any, par32: Any, par_real: Any, tables: Any, length: int,
-    source_type: int, source: int, requantize: int, addend_type: int, addend: int, activation: int, multiply: int,
-    factor: int, shift: int, accumulate: int, term: int, keep: int, kept: int, output_requantize: int,
-    destination_type: int, destination: int, parameters: int, offset: int,
+    code: Any, row: int, act8: Any, act16: Any, sums: Any, par8: Any, par16: Any, par32: Any, par_real: Any,
+    tables: Any, source: int, addend: int, factor: int, term: int, destination: int, kept: int, parameters: int,
 ) -> None:  # fmt: skip
-    """A vector instruction's elements `offset` to `offset + length`; addresses are byte addresses of element 0.
+    """A vector instruction; addresses are byte addresses of the operands' first elements.
 
     Parameters
     ----------
-    act8, act16 : int8, int16 views of the activations' memory
-    sums : int32 view of the accumulators
-    par8, par16, par32, par_real : int8, int16, int32, float64 views of the parameters
-    tables : int16[11, 65536]
+    code, row : address of int64, int
+        The instructions, and where this one begins.
+    act8, act16 : addresses of int8, int16
+        The activations' memory.
+    sums : address of int32
+        The accumulators.
+    par8, par16, par32, par_real : addresses of int8, int16, int32, float64
+        The parameters.
+    tables : address of int16[11, 65536]
     """
+    kind, added = code[row + isa.COL_SOURCE_TYPE], code[row + isa.COL_ADDEND_TYPE]
+    requantize, shift = code[row + isa.COL_REQUANTIZE], code[row + isa.COL_SHIFT]
+    activation, multiply = code[row + isa.COL_ACTIVATION], code[row + isa.COL_MULTIPLY]
+    accumulate, keep = code[row + isa.COL_ACCUMULATE], code[row + isa.COL_KEEP]
+    rescale, size = code[row + isa.COL_OUTPUT_REQUANTIZE], code[row + isa.COL_DESTINATION_TYPE]
     m_source = int(par32[(parameters + isa.PARAM_SOURCE_MULTIPLIER) // 4])
     m_addend = int(par32[(parameters + isa.PARAM_ADDEND_MULTIPLIER) // 4])
     m_output = int(par32[(parameters + isa.PARAM_OUTPUT_MULTIPLIER) // 4])
@@ -130,13 +141,13 @@ def vector(
     low = int(par16[(parameters + isa.PARAM_LOW) // 2])
     high = int(par16[(parameters + isa.PARAM_HIGH) // 2])
     channels = parameters + isa.PARAM_BYTES
-    for index in range(offset, offset + length):
+    for index in range(code[row + isa.COL_LENGTH]):
         value = 0
-        if source_type == _INT32:
+        if kind == _INT32:
             value = int(sums[source // 4 + index])
-        elif source_type == _INT16:
+        elif kind == _INT16:
             value = int(act16[source // 2 + index])
-        elif source_type == _INT8:
+        elif kind == _INT8:
             value = int(act8[source + index])
         if requantize == _SCALAR:
             value = multiply_by_quantized_multiplier(value, m_source, s_source)
@@ -145,14 +156,14 @@ def vector(
             value = multiply_by_quantized_multiplier(value, int(par32[at]), int(par32[at + 1]))
         elif requantize == _REAL:
             value = int(round_half_away(value * par_real[channels // 8 + index]))
-        if addend_type == _ADD_INT16:
+        if added == _ADD_INT16:
             value += int(act16[addend // 2 + index])
-        elif addend_type == _ADD_INT32:
+        elif added == _ADD_INT32:
             other = multiply_by_quantized_multiplier(int(sums[addend // 4 + index]), m_addend, s_addend)
             value += _saturate(other, _LOW16, _HIGH16)
         value = _saturate(value, _LOW16, _HIGH16)
         if activation != _NO_ACTIVATION:
-            value = int(tables[activation - 1, value + 32768])
+            value = int(tables[(activation - 1) * 65536 + value + 32768])
         if multiply:
             value = _divide_by_pot(value * int(act16[factor // 2 + index]), shift)
         if accumulate:
@@ -160,10 +171,10 @@ def vector(
             value = _saturate(value, _LOW16, _HIGH16)
         if keep:
             act16[kept // 2 + index] = _saturate(value, _LOW16, _HIGH16)
-        if output_requantize:
+        if rescale:
             value = multiply_by_quantized_multiplier(value, m_output, s_output)
         value = _saturate(value + zero, low, high)
-        if destination_type == _OUT_INT8:
+        if size == _OUT_INT8:
             act8[destination + index] = value
         else:
             act16[destination // 2 + index] = value

@@ -10,21 +10,11 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op, Unit
-from accelsim.machine.jit import jit, part
+from accelsim.jit import Float64s, Int64s, UInt8s, kernel, part
+from accelsim.machine import order
 
-_HALT, _LOOP, _ADDRESS, _GUARD = int(Op.HALT), int(Op.LOOP), int(Op.ADDRESS), int(Op.GUARD)
 _FRAME = int(Op.FRAME)
 _SEQUENCER = int(Unit.SEQUENCER)
-
-# State of the walk: the next instruction, the loops that run, and for each its start, end, turns and turn.
-PC, DEPTH, LOOPS = 0, 1, 2
-_START, _END, _COUNT, _COUNTER, _LOOP_SIZE = 0, 1, 2, 3, 4
-_REGISTERS = LOOPS + _LOOP_SIZE * isa.LOOP_LEVELS
-_REGISTER_SIZE = 3 + isa.LOOP_LEVELS
-_GUARDS = _REGISTERS + _REGISTER_SIZE * isa.ADDRESS_REGISTERS
-_GUARD_SIZE = 3
-WALK_SIZE = _GUARDS + _GUARD_SIZE * isa.GUARD_REGISTERS
-_END_OF_PROGRAM, _AT_FRAME = -1, -2
 
 # Columns of the table of accesses.
 A_MEMORY, A_REGISTER, A_OFFSET, A_ROW_BYTES, A_ROWS, A_PITCH, A_IS_WRITE, ACCESS_COLUMNS = range(8)
@@ -32,124 +22,72 @@ A_MEMORY, A_REGISTER, A_OFFSET, A_ROW_BYTES, A_ROWS, A_PITCH, A_IS_WRITE, ACCESS
 T_INDEX, T_BEGIN, T_ISSUED, T_DONE, TIME_COLUMNS = range(5)
 # Columns of a piece: cycles between which it is written, of its last read (each -1 for none), and whose it is.
 P_WRITE_BEGIN, P_WRITE_END, P_READ, P_GROUP, PIECE_COLUMNS = range(5)
+# Places in `times`: cycles of a bin, and of the run; how many bins, and how many pieces.
+T_BIN, T_CYCLES, T_BINS, T_PIECES = range(4)
 
 OVER, MORE, OUTSIDE, UNLIKE = range(4)
 """What a kernel says at its end: all is done; more operations' times are needed; an access lies outside its memory; an
 operation's time is another's."""
 
-
-@part
-def _advance(walk: Any, pc: int) -> None:
-    """Go on at `pc`; back to the beginning of a loop that ends there and has turns left."""
-    while walk[DEPTH] > 0:
-        at = LOOPS + _LOOP_SIZE * (walk[DEPTH] - 1)
-        if pc != walk[at + _END]:
-            break
-        walk[at + _COUNTER] += 1
-        if walk[at + _COUNTER] < walk[at + _COUNT]:
-            pc = walk[at + _START]
-            break
-        walk[DEPTH] -= 1
-    walk[PC] = pc
+_END_OF_PROGRAM, _AT_FRAME = -1, -2
 
 
 @part
-def _holds(walk: Any, guard: int) -> bool:
-    if guard == 0:
-        return True
-    at = _GUARDS + _GUARD_SIZE * guard
-    counter = 0
-    if walk[at] < walk[DEPTH]:
-        counter = walk[LOOPS + _LOOP_SIZE * walk[at] + _COUNTER]
-    within: bool = walk[at + 1] <= counter < walk[at + 2]
-    return within
-
-
-@part
-def _register(walk: Any, register: int) -> int:
-    at = _REGISTERS + _REGISTER_SIZE * register
-    moved = walk[at + 1]
-    for level in range(walk[DEPTH]):
-        moved += walk[at + 3 + level] * walk[LOOPS + _LOOP_SIZE * level + _COUNTER]
-    if walk[at + 2]:
-        moved %= walk[at + 2]
-    value: int = walk[at] + moved
-    return value
-
-
-@part
-def _find(walk: Any, code: Any, units: Any) -> int:
-    """Go to the next instruction for a queue, which `walk[PC]` then is; or to the program's end, or past a `frame`."""
-    while walk[PC] < code.shape[0]:
-        pc = walk[PC]
-        op = code[pc, isa.COL_OPCODE]
-        enabled = _holds(walk, code[pc, isa.COL_GUARD])
-        if op == _LOOP:
-            if not enabled or code[pc, isa.COL_COUNT] == 0 or walk[DEPTH] == isa.LOOP_LEVELS:
-                _advance(walk, pc + 1 + code[pc, isa.COL_LENGTH])
-                continue
-            at = LOOPS + _LOOP_SIZE * walk[DEPTH]
-            walk[at + _START] = pc + 1
-            walk[at + _END] = pc + 1 + code[pc, isa.COL_LENGTH]
-            walk[at + _COUNT] = code[pc, isa.COL_COUNT]
-            walk[at + _COUNTER] = 0
-            walk[DEPTH] += 1
-        elif enabled:
-            if op == _HALT:
-                return _END_OF_PROGRAM
-            if op == _ADDRESS:
-                at = _REGISTERS + _REGISTER_SIZE * code[pc, isa.COL_REGISTER]
-                for field in range(_REGISTER_SIZE):
-                    walk[at + field] = code[pc, isa.COL_BASE + field]
-            elif op == _GUARD:
-                at = _GUARDS + _GUARD_SIZE * code[pc, isa.COL_REGISTER]
-                walk[at] = code[pc, isa.COL_LEVEL]
-                walk[at + 1] = code[pc, isa.COL_LOW]
-                walk[at + 2] = code[pc, isa.COL_HIGH]
-            elif op == _FRAME:
-                _advance(walk, pc + 1)
-                return _AT_FRAME
-            elif units[pc] != _SEQUENCER:
-                found: int = pc
-                return found
-        _advance(walk, pc + 1)
+def _find(walk: Any, code: Any, count: int, units: Any) -> int:
+    """Go to the next instruction for a queue; or to the program's end, or past a `frame`."""
+    pc: int = order.find(walk, code, count)
+    while pc >= 0:
+        if code[isa.COLUMNS * pc + isa.COL_OPCODE] == _FRAME:
+            order.advance(walk, pc + 1)
+            return _AT_FRAME
+        if units[pc] != _SEQUENCER:
+            return pc
+        order.advance(walk, pc + 1)
+        pc = order.find(walk, code, count)
     return _END_OF_PROGRAM
 
 
-@jit
-def begin(walk: Any, code: Any, units: Any) -> None:
+@kernel
+def begin(walk: Int64s, code: Int64s, count: int, units: Int64s) -> None:
     """Go past the program's `frame`: what comes before is done once, ahead of the frame."""
-    while True:
-        found = _find(walk, code, units)
-        if found < 0:
-            return
-        _advance(walk, found + 1)
+    found = _find(walk, code, count, units)
+    while found >= 0:
+        order.advance(walk, found + 1)
+        found = _find(walk, code, count, units)
 
 
-@jit
-def cut(walk: Any, code: Any, units: Any, starts: Any, accesses: Any, bases: Any, marks: Any) -> int:
+@kernel
+def cut(
+    walk: Int64s, code: Int64s, count: int, units: Int64s, starts: Int64s, accesses: Int64s, bases: Int64s,
+    marks: UInt8s,
+) -> int:  # fmt: skip
     """Mark every byte where a row of an access begins, and the one after its end.
 
     `bases` says where each memory begins in `marks`, and at its end where the last one ends.
     """
-    while True:
-        index = _find(walk, code, units)
-        if index == _END_OF_PROGRAM:
-            return OVER
-        if index == _AT_FRAME:
-            continue
-        for number in range(starts[index], starts[index + 1]):
-            memory = accesses[number, A_MEMORY]
-            low, high = bases[memory], bases[memory + 1] - 1
-            first = low + accesses[number, A_OFFSET] + _register(walk, accesses[number, A_REGISTER])
-            last = first + (accesses[number, A_ROWS] - 1) * accesses[number, A_PITCH] + accesses[number, A_ROW_BYTES]
-            if first < low or last > high:
-                return OUTSIDE
-            for row in range(accesses[number, A_ROWS]):
-                at = first + row * accesses[number, A_PITCH]
-                marks[at] = 1
-                marks[at + accesses[number, A_ROW_BYTES]] = 1
-        _advance(walk, index + 1)
+    index = _find(walk, code, count, units)
+    while index != _END_OF_PROGRAM:
+        if index >= 0:
+            for access in range(ACCESS_COLUMNS * starts[index], ACCESS_COLUMNS * starts[index + 1], ACCESS_COLUMNS):
+                memory, rows, pitch = accesses[access + A_MEMORY], accesses[access + A_ROWS], accesses[access + A_PITCH]
+                low, high = bases[memory], bases[memory + 1] - 1
+                first = low + _first_byte(walk, accesses, access)
+                size = accesses[access + A_ROW_BYTES]
+                if first < low or first + (rows - 1) * pitch + size > high:
+                    return OUTSIDE
+                for row in range(rows):
+                    marks[first + row * pitch] = 1
+                    marks[first + row * pitch + size] = 1
+            order.advance(walk, index + 1)
+        index = _find(walk, code, count, units)
+    return OVER
+
+
+@part
+def _first_byte(walk: Any, accesses: Any, access: int) -> int:
+    """Where an access begins in its memory."""
+    value: int = accesses[access + A_OFFSET] + order.register_value(walk, accesses[access + A_REGISTER])
+    return value
 
 
 @part
@@ -165,14 +103,13 @@ def _area(time: float, begins: float, ends: float) -> float:
 @part
 def _rise(levels: Any, steps: Any, group: int, begins: float, ends: float, size: float, times: Any) -> None:
     """From `begins` to `ends` so many bytes come evenly (go, where `size` is negative) and stay."""
-    width, cycles = times[0], times[1]
-    bins = levels.shape[1]
+    width, cycles, bins = times[T_BIN], times[T_CYCLES], times[T_BINS]
     first, last = int(begins) // width, int(ends) // width
     for place in range(first, min(last + 1, bins)):
         low, high = float(place * width), float(min((place + 1) * width, cycles))
-        levels[group, place] += size * (_area(high, begins, ends) - _area(low, begins, ends)) / (high - low)
+        levels[group * bins + place] += size * (_area(high, begins, ends) - _area(low, begins, ends)) / (high - low)
     if last + 1 < bins:
-        steps[group, last + 1] += size
+        steps[group * bins + last + 1] += size
 
 
 @part
@@ -180,55 +117,41 @@ def _let_go(
     pieces: Any, piece: int, size: int, begins: float, ends: float, levels: Any, steps: Any, times: Any
 ) -> None:
     """Count what a piece held until now; from `begins` to `ends` it is written anew (both -1: the frame is over)."""
-    read = pieces[piece, P_READ]
+    at = PIECE_COLUMNS * piece
+    read = pieces[at + P_READ]
     if read < 0:
         return
-    group = int(pieces[piece, P_GROUP])
+    group, held = int(pieces[at + P_GROUP]), float(size)
     over = begins < 0
-    if pieces[piece, P_WRITE_END] < 0:
+    if pieces[at + P_WRITE_END] < 0:
         # It held something before the frame; what the frame never writes stays for the next.
-        _rise(levels, steps, group, 0.0, 0.0, size, times)
+        _rise(levels, steps, group, 0.0, 0.0, held, times)
         if over:
             return
     else:
-        _rise(levels, steps, group, pieces[piece, P_WRITE_BEGIN], pieces[piece, P_WRITE_END], size, times)
-        read = max(read, pieces[piece, P_WRITE_END])
+        _rise(levels, steps, group, pieces[at + P_WRITE_BEGIN], pieces[at + P_WRITE_END], held, times)
+        read = max(read, pieces[at + P_WRITE_END])
     if not over and read > begins:
         # Where a semaphore lacks, what overwrites a value may come before it; no value goes before it has come.
-        begins = max(begins, pieces[piece, P_WRITE_BEGIN])
-        _rise(levels, steps, group, begins, max(ends, pieces[piece, P_WRITE_END]), -size, times)
+        begins = max(begins, pieces[at + P_WRITE_BEGIN])
+        _rise(levels, steps, group, begins, max(ends, pieces[at + P_WRITE_END]), -held, times)
     else:
-        _rise(levels, steps, group, read, read, -size, times)
+        _rise(levels, steps, group, read, read, -held, times)
 
 
-@jit
+@kernel
 def follow(
-    walk: Any,
-    code: Any,
-    units: Any,
-    starts: Any,
-    accesses: Any,
-    bases: Any,
-    cuts: Any,
-    groups: Any,
-    writers: Any,
-    outside: Any,
-    pieces: Any,
-    queues: Any,
-    queue_starts: Any,
-    heads: Any,
-    levels: Any,
-    steps: Any,
-    times: Any,
-    preloaded: bool,
-) -> int:
+    walk: Int64s, code: Int64s, count: int, units: Int64s, starts: Int64s, accesses: Int64s, bases: Int64s,
+    cuts: Int64s, groups: Int64s, writers: Int64s, outside: Int64s, pieces: Float64s, queues: Int64s,
+    queue_starts: Int64s, heads: Int64s, levels: Float64s, steps: Float64s, times: Int64s, preloaded: int,
+) -> int:  # fmt: skip
     """Go through the operations in program order as far as their times are known.
 
     Parameters
     ----------
-    walk : int64[WALK_SIZE]
-    code : int64[instructions, isa.COLUMNS]
-    units, starts : int64[instructions], int64[instructions + 1]
+    walk : int64[order.WALK_SIZE]
+    code : int64[count, isa.COLUMNS]
+    units, starts : int64[count], int64[count + 1]
         Who executes each instruction; its rows in `accesses`.
     accesses : int64[accesses, ACCESS_COLUMNS]
         Of SRAMs, reads before writes.
@@ -237,71 +160,79 @@ def follow(
         Where each piece begins, all memories one after the other.
     groups : int64[pieces]
         Whose a piece is; -1: of who writes it.
-    writers, outside : int64[instructions], int64[memories]
+    writers, outside : int64[count], int64[memories]
         The group of what an instruction writes where `groups` says none: the sum of the two.
     pieces : float64[pieces, PIECE_COLUMNS]
-    queues : int64[times, TIME_COLUMNS]
+    queues : int64[operations, TIME_COLUMNS]
         Operations with known times, unit after unit, in program order each.
     queue_starts, heads : int64[units + 1], int64[units]
         Where each unit's begin; how many of them are used up.
     levels, steps : float64[groups, bins]
         Bytes held, as the sum of `levels` and the running sum of `steps`.
-    times : int64[2]
-        Cycles of a bin, and of the run.
-    preloaded : bool
+    times : int64[4]
+        Cycles of a bin, and of the run; how many bins, and how many pieces.
+    preloaded : int
         Whether bytes that are read before they are written hold something.
     """
-    while True:
-        index = _find(walk, code, units)
-        if index == _END_OF_PROGRAM:
-            break
-        if index == _AT_FRAME:
-            continue
-        unit = units[index]
-        at = queue_starts[unit] + heads[unit]
-        if at == queue_starts[unit + 1]:
-            return MORE
-        if queues[at, T_INDEX] != index:
-            return UNLIKE
-        heads[unit] += 1
-        # A result comes as long after its beat as the last one does.
-        latency = queues[at, T_DONE] - queues[at, T_ISSUED]
-        results = float(queues[at, T_BEGIN] + latency)
-        span = queues[at, T_DONE] - results
-        for number in range(starts[index], starts[index + 1]):
-            row_bytes, rows = accesses[number, A_ROW_BYTES], accesses[number, A_ROWS]
-            memory = accesses[number, A_MEMORY]
-            base = bases[memory] + accesses[number, A_OFFSET] + _register(walk, accesses[number, A_REGISTER])
-            for row in range(rows):
-                first = base + row * accesses[number, A_PITCH]
-                piece = _piece_at(cuts, first)
-                while cuts[piece] < first + row_bytes:
-                    size = cuts[piece + 1] - cuts[piece]
-                    if not accesses[number, A_IS_WRITE]:
-                        if preloaded or pieces[piece, P_WRITE_END] >= 0:
-                            pieces[piece, P_READ] = max(pieces[piece, P_READ], queues[at, T_ISSUED] + 1)
-                    else:
-                        done = row * row_bytes + cuts[piece] - first
-                        begins = results + span * done / (rows * row_bytes)
-                        ends = results + span * (done + size) / (rows * row_bytes)
-                        _let_go(pieces, piece, size, begins, ends, levels, steps, times)
-                        pieces[piece, P_WRITE_BEGIN] = begins
-                        pieces[piece, P_WRITE_END] = ends
-                        pieces[piece, P_READ] = -1
-                        if groups[piece] < 0:
-                            pieces[piece, P_GROUP] = outside[memory] + writers[index]
-                    piece += 1
-        _advance(walk, index + 1)
-    for piece in range(pieces.shape[0]):
+    index = _find(walk, code, count, units)
+    while index != _END_OF_PROGRAM:
+        if index >= 0:
+            unit = units[index]
+            at = TIME_COLUMNS * (queue_starts[unit] + heads[unit])
+            if at == TIME_COLUMNS * queue_starts[unit + 1]:
+                return MORE
+            if queues[at + T_INDEX] != index:
+                return UNLIKE
+            heads[unit] += 1
+            for access in range(ACCESS_COLUMNS * starts[index], ACCESS_COLUMNS * starts[index + 1], ACCESS_COLUMNS):
+                memory = accesses[access + A_MEMORY]
+                base, writer = bases[memory] + _first_byte(walk, accesses, access), outside[memory] + writers[index]
+                _use(
+                    accesses, access, base, writer, cuts, times[T_PIECES], groups, pieces, queues, at, levels, steps,
+                    times, preloaded,
+                )  # fmt: skip
+            order.advance(walk, index + 1)
+        index = _find(walk, code, count, units)
+    for piece in range(times[T_PIECES]):
         _let_go(pieces, piece, cuts[piece + 1] - cuts[piece], -1.0, -1.0, levels, steps, times)
-        pieces[piece, P_READ] = -1
+        pieces[PIECE_COLUMNS * piece + P_READ] = -1
     return OVER
 
 
 @part
-def _piece_at(cuts: Any, byte: int) -> int:
+def _use(
+    accesses: Any, access: int, base: int, writer: int, cuts: Any, count: int, groups: Any, pieces: Any, queues: Any,
+    at: int, levels: Any, steps: Any, times: Any, preloaded: int,
+) -> None:  # fmt: skip
+    """An operation reads or writes the pieces of an access."""
+    row_bytes, rows = accesses[access + A_ROW_BYTES], accesses[access + A_ROWS]
+    # A result comes as long after its beat as the last one does.
+    results = float(queues[at + T_BEGIN] + queues[at + T_DONE] - queues[at + T_ISSUED])
+    span = queues[at + T_DONE] - results
+    for row in range(rows):
+        first = base + row * accesses[access + A_PITCH]
+        piece = _piece_at(cuts, count, first)
+        while cuts[piece] < first + row_bytes:
+            size, here = cuts[piece + 1] - cuts[piece], PIECE_COLUMNS * piece
+            if accesses[access + A_IS_WRITE]:
+                done = row * row_bytes + cuts[piece] - first
+                begins = results + span * done / (rows * row_bytes)
+                ends = results + span * (done + size) / (rows * row_bytes)
+                _let_go(pieces, piece, size, begins, ends, levels, steps, times)
+                pieces[here + P_WRITE_BEGIN] = begins
+                pieces[here + P_WRITE_END] = ends
+                pieces[here + P_READ] = -1
+                if groups[piece] < 0:
+                    pieces[here + P_GROUP] = writer
+            elif preloaded or pieces[here + P_WRITE_END] >= 0:
+                pieces[here + P_READ] = max(pieces[here + P_READ], float(queues[at + T_ISSUED] + 1))
+            piece += 1
+
+
+@part
+def _piece_at(cuts: Any, count: int, byte: int) -> int:
     """The piece that begins at a byte, by bisection."""
-    low, high = 0, cuts.size - 1
+    low, high = 0, count
     while low < high:
         middle = (low + high) // 2
         if cuts[middle] < byte:

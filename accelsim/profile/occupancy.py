@@ -20,6 +20,7 @@ from accelsim.isa import accesses
 from accelsim.isa.codec import table
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
+from accelsim.machine import order
 from accelsim.profile import live_kernels as live
 from accelsim.profile.operations import Events
 from accelsim.profile.storage import SRAMS
@@ -121,10 +122,10 @@ class OccupancyCounter:
         self._steps = np.zeros_like(self._levels)
         self._waiting = [np.zeros((0, live.TIME_COLUMNS), dtype=np.int64) for _ in _QUEUED]
         self._last_issued = np.full(len(self._waiting), -1, dtype=np.int64)
-        self._walk = np.zeros(live.WALK_SIZE, dtype=np.int64)
+        self._walk = np.zeros(order.WALK_SIZE, dtype=np.int64)
         self._preloaded = any(one.name == "frame" for one in program.instructions)
         if self._preloaded:
-            live.begin(self._walk, self._code, self._units)
+            live.begin(self._walk, self._code, len(self._code), self._units)
         self._over = False
 
     def __call__(self, events: Events) -> None:
@@ -171,6 +172,7 @@ class OccupancyCounter:
         status = live.follow(
             self._walk,
             self._code,
+            len(self._code),
             self._units,
             self._starts,
             self._accesses,
@@ -185,8 +187,8 @@ class OccupancyCounter:
             heads,
             self._levels,
             self._steps,
-            np.array([self._bin_cycles, self._cycles], dtype=np.int64),
-            self._preloaded,
+            np.array([self._bin_cycles, self._cycles, self._levels.shape[1], len(self._pieces)], dtype=np.int64),
+            int(self._preloaded),
         )
         if status == live.UNLIKE:
             raise InternalError(f"{self._program.name}: a unit's operations are not in program order")
@@ -201,8 +203,10 @@ class OccupancyCounter:
             if region.memory in SRAMS:
                 base = self._bases[SRAMS.index(region.memory)]
                 marks[[base + region.address, base + region.end]] = 1
-        walk = np.zeros(live.WALK_SIZE, dtype=np.int64)
-        status = live.cut(walk, self._code, self._units, self._starts, self._accesses, self._bases, marks)
+        walk = np.zeros(order.WALK_SIZE, dtype=np.int64)
+        status = live.cut(
+            walk, self._code, len(self._code), self._units, self._starts, self._accesses, self._bases, marks
+        )
         if status == live.OUTSIDE:
             raise InternalError(f"{self._program.name}: an access lies outside its memory")
         return np.flatnonzero(marks).astype(np.int64)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.machine.jit import jit, part
+from accelsim.jit import Int64s, UInt8s, kernel, part
 
 _MOST_DIGITS = 20
 
@@ -45,7 +45,10 @@ class RowFormat:
         rows : int64[N, 1 + labels]
         """
         out = np.empty(len(rows) * self._row_bytes, dtype=np.uint8)
-        size = _format(rows, self._heads, self._head_offsets, self._labels, self._label_offsets, self._optional, out)
+        size = format_rows(
+            np.ascontiguousarray(rows), len(rows), self._heads, self._head_offsets, self._labels, self._label_offsets,
+            self._optional, len(self._optional), out,
+        )  # fmt: skip
         return out[:size].tobytes()
 
 
@@ -77,17 +80,30 @@ def _put_number(out: Any, at: int, value: int) -> int:
     return at + digits
 
 
-@jit
-def _format(rows: Any, heads: Any, head_offsets: Any, labels: Any, label_offsets: Any, optional: Any, out: Any) -> int:
-    """Rows as text; how many bytes of `out` they take."""
+@kernel
+def format_rows(
+    rows: Int64s, count: int, heads: UInt8s, head_offsets: Int64s, labels: UInt8s, label_offsets: Int64s,
+    optional: Int64s, numbers: int, out: UInt8s,
+) -> int:  # fmt: skip
+    """Rows as text; how many bytes of `out` they take.
+
+    Parameters
+    ----------
+    rows : int64[count, 1 + numbers]
+    heads, labels : uint8[bytes]
+    head_offsets, label_offsets : int64[texts + 1]
+    optional : int64[numbers]
+    out : uint8[as many as they take at most]
+    """
     at = 0
-    for number in range(rows.shape[0]):
-        head = rows[number, 0]
+    for number in range(count):
+        row = number * (1 + numbers)
+        head = rows[row]
         at = _put_text(out, at, heads, head_offsets[head], head_offsets[head + 1])
-        for place in range(optional.size):
-            value = rows[number, place + 1]
+        for place in range(numbers):
+            value = rows[row + place + 1]
             if value or not optional[place]:
                 at = _put_text(out, at, labels, label_offsets[place], label_offsets[place + 1])
                 at = _put_number(out, at, value)
-        at = _put_text(out, at, labels, label_offsets[optional.size], label_offsets[optional.size + 1])
+        at = _put_text(out, at, labels, label_offsets[numbers], label_offsets[numbers + 1])
     return at

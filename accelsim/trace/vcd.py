@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from accelsim.isa.assembler import format_instruction
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
-from accelsim.machine.jit import jit, part
+from accelsim.jit import Int64s, UInt8s, kernel, part
 from accelsim.timing.stream import Operation
 from accelsim.trace.order import Blocks, Event, Events, ProgramOrder
 
@@ -225,7 +225,9 @@ class VcdWriter:
         changes = changes[np.lexsort((changes[:, 2], changes[:, 1], changes[:, 0]))]
         out = np.empty(len(changes) * _MOST_BYTES, dtype=np.uint8)
         times = self._times(changes[:, 0])
-        size = _format(changes, times, self._bits, self._values, self._written, self._last_time, out)
+        size = format_changes(
+            changes, len(changes), times, self._bits, self._values, self._written, self._last_time, out
+        )
         self._stream.write(out[:size].data)
 
     def _times(self, cycles: Ints) -> Ints:
@@ -313,25 +315,35 @@ def _put_binary(out: Any, at: int, value: int) -> int:
     return at + digits
 
 
-@jit
-def _format(changes: Any, times: Any, bits: Any, values: Any, written: Any, last_time: Any, out: Any) -> int:
+@kernel
+def format_changes(
+    changes: Int64s, count: int, times: Int64s, bits: Int64s, values: Int64s, written: Int64s, last_time: Int64s,
+    out: UInt8s,
+) -> int:  # fmt: skip
     """Changes, in order of time and signal, as text; how many bytes of `out` they take.
 
-    `values` are those of the signals, `written` and `last_time` what the file says last; all are brought up to date.
+    Parameters
+    ----------
+    changes : int64[count, 4]
+        Cycle, signal, action, value.
+    times : int64[count]
+        In the file's unit.
+    bits, values : int64[signals]
+        Of the signals; values are brought up to date.
+    written, last_time : int64[signals], int64[1]
+        What the file says last; brought up to date.
+    out : uint8[as many as they take at most]
     """
     at = 0
-    for number in range(changes.shape[0]):
-        signal = changes[number, 1]
-        if changes[number, 2] == _ADD:
-            values[signal] += changes[number, 3]
+    for number in range(count):
+        here = 4 * number
+        signal = changes[here + 1]
+        if changes[here + 2] == _ADD:
+            values[signal] += changes[here + 3]
         else:
-            values[signal] = changes[number, 3]
-        following = number + 1
-        more = (
-            following < changes.shape[0]
-            and changes[following, 0] == changes[number, 0]
-            and changes[following, 1] == signal
-        )
+            values[signal] = changes[here + 3]
+        following = here + 4
+        more = number + 1 < count and changes[following] == changes[here] and changes[following + 1] == signal
         if more or values[signal] == written[signal]:
             continue
         written[signal] = values[signal]

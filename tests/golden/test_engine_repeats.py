@@ -336,7 +336,7 @@ def test_a_mistake_behind_repeated_turns_is_told_the_same(name: str) -> None:
 def test_time_does_not_grow_with_turns(name: str) -> None:
     """A thousand times the turns, and as many cycles are looked at one by one."""
     code, changes = REPEATS[name]
-    few = time_program(tiny_program(code, **changes))
-    many = time_program(tiny_program(code.replace("loop count=150", "loop count=150000"), **changes))
+    few = time_program(tiny_program(code, **changes), steady_state=True)
+    many = time_program(tiny_program(code.replace("loop count=150", "loop count=150000"), **changes), steady_state=True)
     assert many.visited_cycles <= few.visited_cycles + 50
     assert many.counters.cycles > 900 * few.counters.cycles

@@ -60,14 +60,15 @@ def profile_command(
 
     from accelsim.cli.profile_report import files_of, print_details, print_layers
     from accelsim.isa.atomic import write_files
+    from accelsim.jit.beside import compiled_beside
+    from accelsim.machine.dataflow.follow import operations
     from accelsim.machine.run import time_frame
-    from accelsim.machine.warm import compiled_beside
     from accelsim.profile import build_profile
 
     with (
         trace_file(trace, opened, banks=trace_banks) as write,
         spinner("simulating", silent=as_json),
-        compiled_beside(values=False),
+        compiled_beside(operations),
     ):
         counters = time_frame(opened, engine=engine, take_events=write)
         finish_trace(write, opened, counters)

@@ -81,8 +81,9 @@ def _is_database(source: Path) -> bool:
 def _program(source: Path, weight: Path | None, energy: str | None, command: str) -> str:
     from accelsim.isa.atomic import read_bytes
     from accelsim.isa.files import read_program
+    from accelsim.jit.beside import compiled_beside
+    from accelsim.machine.dataflow.follow import operations
     from accelsim.machine.run import time_frame
-    from accelsim.machine.warm import compiled_beside
     from accelsim.profile import build_profile
     from accelsim.report import program_page
     from accelsim.report.manifest import program_hashes, versions
@@ -90,7 +91,7 @@ def _program(source: Path, weight: Path | None, energy: str | None, command: str
 
     program = with_energy(read_program(source, weight), energy)
     cfg = read_bytes(source, "a compiled program (.cfg)")
-    with spinner("simulating"), compiled_beside(values=False):
+    with spinner("simulating"), compiled_beside(operations):
         counters = time_frame(program)
         timeline = timeline_of(program, counters)
     manifest = [("command", command), *versions(), *program_hashes(program, cfg)]

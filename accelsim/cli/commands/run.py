@@ -106,9 +106,11 @@ def _run(state: State, options: Options) -> None:
 
     from accelsim.cli.profile_report import files_of, print_layers
     from accelsim.isa.atomic import write_files
+    from accelsim.jit.beside import compiled_beside
+    from accelsim.machine.dataflow.follow import operations
+    from accelsim.machine.functional import run as run_values
     from accelsim.machine.memory import check_tensors
     from accelsim.machine.run import run_program
-    from accelsim.machine.warm import compiled_beside
     from accelsim.profile import build_profile
     from accelsim.quant.execute import dequantize
 
@@ -117,7 +119,7 @@ def _run(state: State, options: Options) -> None:
     with (
         trace_file(options.trace, program, banks=options.trace_banks) as write,
         spinner("simulating", silent=options.as_json),
-        compiled_beside(values=True),
+        compiled_beside(run_values, operations),
     ):
         run = run_program(
             program,

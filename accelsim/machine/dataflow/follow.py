@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,13 @@ from accelsim.errors import InternalError
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op
 from accelsim.isa.program import Program
+from accelsim.jit import Int64s, UInt8s, kernel
 from accelsim.machine.dataflow import places as at
 from accelsim.machine.dataflow.moves import move
 from accelsim.machine.dataflow.reach import reach
 from accelsim.machine.dataflow.walk import STATE_SIZE, next_operation
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast.tables import chip_table, program_table
-from accelsim.machine.jit import jit, start
 from accelsim.machine.memory import memory_sizes
 from accelsim.machine.ranges import check_ranges
 from accelsim.timing.stream import walk
@@ -93,14 +92,14 @@ def follow_program(program: Program) -> Flow:
     full = np.zeros((len(marks) >> at.BLOCK_BITS) + 1, dtype=np.int64)
     m[at.FOLLOWS] = 1
     s = _begin()
-    _operations(s, c, p, m, w, marks, full)
+    operations(s, c, p, m, w, marks, full)
     while s[lay.STATUS] == lay.RUNNING:
         # The frame begins anew; only that the program has written a byte is not forgotten.
         w[:] = -1
         marks &= at.WRITTEN | at.IS_OUTPUT
         full[:] = 0
         m[[at.MACS, at.LAST, at.SENT]] = 0
-        _operations(s, c, p, m, w, marks, full)
+        operations(s, c, p, m, w, marks, full)
     return Flow(
         macs=int(m[at.MACS]),
         read_bytes=int(full.sum()) * granule,
@@ -119,7 +118,7 @@ def _reach(program: Program, c: Ints, p: Ints, sizes: list[int]) -> Ints:
     memories[at.DRAM, at.GRANULE] = math.gcd(program.chip.dram.burst_bytes, *bounds)
     s, nothing = _begin(), np.zeros(0, dtype=np.int64)
     while s[lay.STATUS] == lay.RUNNING:
-        _operations(s, c, p, m, nothing, np.zeros(0, dtype=np.uint8), nothing)
+        operations(s, c, p, m, nothing, np.zeros(0, dtype=np.uint8), nothing)
     if s[lay.STATUS] != lay.DONE:
         # The other walk says what is wrong.
         for operation in walk(program.instructions, program.name):
@@ -145,24 +144,21 @@ def _begin() -> Ints:
     return np.zeros(STATE_SIZE, dtype=np.int64)
 
 
-@jit
-def _operations(
-    state: Any, chip: Any, program: Any, memories: Any, cycles: Any, dram_marks: Any, dram_full: Any
-) -> None:
+@kernel
+def operations(s: Int64s, c: Int64s, p: Int64s, m: Int64s, w: Int64s, marks: UInt8s, full: Int64s) -> None:
     """Go through the operations up to the next `frame` or the end; STATUS says which.
 
     Parameters
     ----------
-    state : int64[walk.STATE_SIZE]
-    chip, program : int64 arrays
-        As `fast.layout` says.
-    memories : int64[places.SIZE]
-    cycles : int64[granules that are written]
-    dram_marks : uint8[granules of DRAM that are touched]
-    dram_full : int64[their blocks]
+    s : int64[walk.STATE_SIZE]
+    c, p : int64 arrays
+        Chip and program, as `fast.layout` says.
+    m : int64[places.SIZE]
+    w : int64[granules that are written]
+        Their cycles.
+    marks : uint8[granules of DRAM that are touched]
+    full : int64[their blocks]
     """
-    s, c, p, m = start(state), start(chip), start(program), start(memories)
-    w, marks, full = start(cycles), start(dram_marks), start(dram_full)
     code = next_operation(s, c, p)
     while code >= 0:
         if p[code + isa.COL_OPCODE] == _FRAME:

@@ -6,10 +6,10 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Addend, Memory, Op, Requantize, Source, Start, Unit
+from accelsim.jit import part
 from accelsim.machine.dataflow import places as at
 from accelsim.machine.dataflow.walk import JOB
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.jit import part
 from accelsim.timing import rules
 
 _padded_columns = part(rules.padded_columns)

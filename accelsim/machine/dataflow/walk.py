@@ -6,9 +6,9 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op
+from accelsim.jit import part
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast import sequencer
-from accelsim.machine.jit import part
 
 _HALT, _LOOP, _ADDRESS, _GUARD = int(Op.HALT), int(Op.LOOP), int(Op.ADDRESS), int(Op.GUARD)
 _LOAD, _STORE, _MATMUL, _VECTOR, _FRAME = int(Op.LOAD), int(Op.STORE), int(Op.MATMUL), int(Op.VECTOR), int(Op.FRAME)

@@ -10,8 +10,8 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Addend, Memory, Op, Requantize, Source, Start
+from accelsim.jit import part
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.jit import part
 from accelsim.timing import rules
 
 _WEIGHTS, _ACTIVATIONS = int(Memory.WEIGHTS), int(Memory.ACTIVATIONS)

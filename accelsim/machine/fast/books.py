@@ -6,8 +6,8 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Unit
+from accelsim.jit import part
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.jit import part
 from accelsim.timing import rules
 from accelsim.timing.record import BANDWIDTH_BINS, Cause, Reason
 

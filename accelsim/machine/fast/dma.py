@@ -6,11 +6,11 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op, Unit
+from accelsim.jit import part
 from accelsim.machine.fast import books
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast.beats import clear_passes, passes_at, place_access
 from accelsim.machine.fast.stages import is_free, occupy
-from accelsim.machine.jit import part
 from accelsim.timing import rules
 from accelsim.timing.record import Reason
 

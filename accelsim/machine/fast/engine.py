@@ -23,6 +23,8 @@ _SLICE = 1 << 20
 """Cycles with something in them between two looks at the outside: a key pressed, progress to show."""
 _SHORT_SLICE = 1 << 16
 """The same where a run may be given up."""
+_MANY_RUNS = 100
+"""So many runs in one process are worth compiling what skips turns that repeat."""
 _CHUNK = 1 << 16
 """Events handed on at a time."""
 _SIGNATURE_WORDS = 1 << 14
@@ -52,7 +54,7 @@ def time_program(
     program: Program,
     *,
     events: Callable[[Events], None] | None = None,
-    steady_state: bool = True,
+    steady_state: bool | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Timing:
     """Cycles, stalls and traffic of one frame, or one batch of them; no values.
@@ -65,9 +67,9 @@ def time_program(
     events : callable, optional
         Called with EVENT records, some thousands at a time, in order of completion (in one cycle: of `Unit`). Without
         it memory does not grow with the length of the run.
-    steady_state : bool
+    steady_state : bool, optional
         Advance loops whose turns repeat exactly by many turns at once. The result is the same; with `events` every
-        turn is gone through.
+        turn is gone through. By default where that is compiled already, or the run is long enough to be worth it.
     progress : callable, optional
         Called with the cycle from time to time.
 
@@ -79,7 +81,7 @@ def time_program(
         An access outside a memory or not aligned to its elements; a program that runs on past its end.
     """
     check_tensors(program)
-    run = _Run(program, events, steady_state and events is None)
+    run = _Run(program, events, False if events is not None else steady_state)
     try:
         for cycle in run.slices(_SLICE):
             if progress is not None:
@@ -107,7 +109,7 @@ def time_within(program: Program, most_cycles: int) -> Timing | None:
         As `time_program`.
     """
     check_tensors(program)
-    run = _Run(program, None, True)
+    run = _Run(program, None, None)
     has_setup = any(one.name == "frame" for one in program.instructions)
     for cycle in run.slices(_SHORT_SLICE):
         begin = int(run.s[lay.FRAME_START])
@@ -118,17 +120,22 @@ def time_within(program: Program, most_cycles: int) -> Timing | None:
 
 
 class _Run:
-    def __init__(self, program: Program, events: Callable[[Events], None] | None, steady_state: bool) -> None:
+    begun = 0
+    """Runs in this process."""
+
+    def __init__(self, program: Program, events: Callable[[Events], None] | None, steady_state: bool | None) -> None:
         self.program, self.steady_state, self._hand_on = program, steady_state, events
+        _Run.begun += 1
         self.sizes = memory_sizes(program)
         self.layout = Layout(program, self.sizes)
         self.s = self.layout.begin()
-        self.s[lay.STEADY] = int(steady_state)
+        self.s[lay.STEADY] = int(steady_state is not False)
         self.s[lay.KEEP_EVENTS] = lay.NO_EVENTS if events is None else lay.ALL_EVENTS
         if events is not None and any(one.name == "frame" for one in program.instructions):
             self.s[lay.KEEP_EVENTS] = lay.FRAME_EVENTS
-        self._log = np.zeros((lay.LOG_RECORDS if steady_state else 1, lay.LOG_FIELDS), dtype=np.int64)
-        size = lay.M_TOTALS + int(self.layout.c[lay.O_TOTALS_SIZE]) + _SIGNATURE_WORDS if steady_state else 1
+        self._log = np.zeros((1 if steady_state is False else lay.LOG_RECORDS, lay.LOG_FIELDS), dtype=np.int64)
+        size = lay.M_TOTALS + int(self.layout.c[lay.O_TOTALS_SIZE]) + _SIGNATURE_WORDS
+        size = 1 if steady_state is False else size
         self._marks = np.zeros((lay.MARKS, size), dtype=np.int64)
         self.layout.c[lay.C_MARK_SIZE] = size
         self._events = self._event_rows()
@@ -137,10 +144,8 @@ class _Run:
         """Go through the run; yields the cycle after so many that were looked at, or fewer."""
         s, c, p = self.s, self.layout.c, self.layout.p
         loop.begin(s, c, self._log)
-        # Compiled first, so that another process has the time to compile what it calls.
-        loop.run(s, c, p, self._log, self._marks, self._events, 0, 0)
-        look = steady.look.address if self.steady_state else 0
         while True:
+            look = self._look_address()
             loop.run(s, c, p, self._log, self._marks, self._events, look, visited_cycles)
             status = int(s[lay.STATUS])
             if status == lay.DONE:
@@ -158,6 +163,16 @@ class _Run:
             elif status != lay.PAUSED:
                 raise self._fault(status)
             yield int(s[lay.NOW])
+
+    def _look_address(self) -> int:
+        """Of `steady.look`; 0 where nothing is to be skipped.
+
+        Where it is not asked for, that is as long as it is not compiled, and compiling would take longer than it saves.
+        """
+        if self.steady_state is False:
+            return 0
+        is_worth_it = self.s[lay.VISITED] >= _SLICE or _Run.begun > _MANY_RUNS
+        return steady.look.address if self.steady_state or is_worth_it or steady.look.is_ready else 0
 
     def timing(self) -> Timing:
         """The books of a run that is over."""

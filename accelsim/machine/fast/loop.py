@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from accelsim.isa.opcodes import Unit
+from accelsim.jit import Int64s, call, kernel, part
 from accelsim.machine.fast import books, dma, sequencer, stages
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast.signature import STREAM
-from accelsim.machine.jit import call, jit, part, start
 
 _LAYERS_CAUSES = lay.CAUSES
 _UNITS = 4
@@ -17,37 +17,33 @@ EVENT_SIZE = 12
 """unit, index, row of the books, dispatched, started, issued, done, busy, semaphore, dependency, bank, dram."""
 
 
-@jit
-def begin(state: Any, chip: Any, records: Any) -> None:
+@kernel
+def begin(s: Int64s, c: Int64s, log: Int64s) -> None:
     """The sequencer's first cycle: 0, or when the program has come out of DRAM."""
-    s, c, log = start(state), start(chip), start(records)
     s[lay.DUE + lay.A_SEQUENCER] = 0
     if c[lay.C_PROGRAM_BYTES]:
         sequencer.read_program(s, c, log)
     books.find_cause(s, c)
 
 
-@jit
-def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any, look: int, limit: int) -> None:
+@kernel
+def run(s: Int64s, c: Int64s, p: Int64s, log: Int64s, marks: Int64s, events: Int64s, look: int, limit: int) -> None:
     """Go on until the run is over, something is full, or so many cycles have been looked at; STATUS says which.
 
     Parameters
     ----------
-    state, chip, program : int64 arrays
-        As `layout` says, in C order.
-    records : int64[LOG_RECORDS, LOG_FIELDS]
+    s, c, p : int64 arrays
+        State, chip and program, as `layout` says.
+    log : int64[LOG_RECORDS, LOG_FIELDS]
         The log of transfers.
-    kept : int64[MARKS, C_MARK_SIZE]
+    marks : int64[MARKS, C_MARK_SIZE]
         What `steady` keeps.
-    rows : int64[C_EVENTS, EVENT_SIZE]
+    events : int64[C_EVENTS, EVENT_SIZE]
         Completed operations.
     look : int
-        Address of `steady.look`.
+        Address of `steady.look`; 0: nothing is skipped.
     limit : int
     """
-    # Parts get addresses: an array is seven words, and each call would hand them all on.
-    s, c, p = start(state), start(chip), start(program)
-    log, marks, events = start(records), start(kept), start(rows)
     entries = lay.DUE_FIXED + 2 * c[lay.C_STAGES]
     s[lay.STATUS] = lay.RUNNING
     for _ in range(limit):
@@ -72,10 +68,10 @@ def run(state: Any, chip: Any, program: Any, records: Any, kept: Any, rows: Any,
         if s[lay.LOOPED]:
             level = s[lay.LOOPED] - 1
             loop = lay.LOOP + lay.LOOP_SIZE * level
-            if s[loop + lay.L_APART] and s[loop + lay.L_COUNTER] % s[loop + lay.L_APART] == 0:
+            if look and s[loop + lay.L_APART] and s[loop + lay.L_COUNTER] % s[loop + lay.L_APART] == 0:
                 call(look, s, c, p, log, marks, level)
             s[lay.LOOPED] = 0
-        elif s[lay.REQUESTED]:
+        elif look and s[lay.REQUESTED]:
             call(look, s, c, p, log, marks, STREAM)
         s[lay.REQUESTED] = 0
         if s[lay.GROW]:

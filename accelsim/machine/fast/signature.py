@@ -16,9 +16,9 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op, Unit
+from accelsim.jit import part
 from accelsim.machine.fast import books
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.jit import part
 
 _LOAD, _MATRIX, _VECTOR = int(Unit.LOAD), int(Unit.MATRIX), int(Unit.VECTOR)
 _STORE = int(Unit.STORE)

@@ -6,10 +6,10 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op, Unit
+from accelsim.jit import part
 from accelsim.machine.fast import books
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast.beats import begin_job, next_beat, passes_at
-from accelsim.machine.jit import part
 from accelsim.timing import rules
 from accelsim.timing.record import Reason
 

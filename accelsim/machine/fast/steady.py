@@ -27,10 +27,10 @@ from typing import Any
 
 from accelsim.isa import opcodes as isa
 from accelsim.isa.opcodes import Op
+from accelsim.jit import Int64s, kernel, part
 from accelsim.machine.fast import books, stream
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast.signature import STREAM, write_due, write_signature
-from accelsim.machine.jit import Callback, part
 from accelsim.timing.record import BANDWIDTH_BINS
 
 _GUARD = int(Op.GUARD)
@@ -39,7 +39,11 @@ _FEW = 512
 """So many transfers are added one by one."""
 
 
-def _look(s: Any, c: Any, p: Any, log: Any, marks: Any, level: int) -> None:
+@kernel
+def look(s: Int64s, c: Int64s, p: Int64s, log: Int64s, marks: Int64s, level: int) -> None:
+    """At the end of a turn of a loop of a level, or after a request of a stream (STREAM): go on by whole periods if it
+    repeats an earlier one, else keep it if it is time.
+    """
     mark = mark_of(c, level)
     if not s[lay.LOG_OPEN]:
         _forget(s)
@@ -54,11 +58,6 @@ def _look(s: Any, c: Any, p: Any, log: Any, marks: Any, level: int) -> None:
         marks[mark + lay.M_LOOKS] += 1
         if marks[mark + lay.M_LOOKS] == marks[mark + lay.M_PATIENCE]:
             _keep(s, c, p, marks, level, 2 * marks[mark + lay.M_PATIENCE])
-
-
-look = Callback(_look)
-"""At the end of a turn of a loop of a level, or after a request of a stream (STREAM): advance if it repeats an earlier
-one, else keep it if it is time."""
 
 
 @part

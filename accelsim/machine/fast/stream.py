@@ -24,9 +24,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from accelsim.jit import part
 from accelsim.machine.fast import books, dma
 from accelsim.machine.fast import layout as lay
-from accelsim.machine.jit import part
 
 
 @part

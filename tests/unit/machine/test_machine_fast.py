@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +11,11 @@ from hypothesis import strategies as st
 
 from accelsim.isa import make
 from accelsim.isa.program import Program
+from accelsim.jit import Int64s, kernel
 from accelsim.machine.fast import engine, steady, time_program
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast.beats import begin_job, next_beat, passes_at, place_access
 from accelsim.machine.fast.tables import OPERANDS, Layout, _period
-from accelsim.machine.jit import jit, start
 from accelsim.machine.memory import memory_sizes
 from accelsim.timing.beats import BeatTable
 from accelsim.timing.record import EVENT
@@ -28,42 +27,44 @@ from tests.support.tiny import tiny_program
 
 QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 _PLACES = 64
-_PASS, _TAKES, _GIVES, _READ, _WRITTEN = range(5)
+_PASS, _TAKES, _GIVES, _READ = range(4)
+_COUNTS = _READ + 2 * MEMORIES
 
 
-@jit
-def _place_all(state: Any, chip: Any, accesses: Any) -> int:
-    s, c = start(state), start(chip)
+@kernel
+def _place_all(s: Int64s, c: Int64s, accesses: Int64s, count: int) -> int:
     passes = 1
-    for number in range(len(accesses)):
-        passes = place_access(s, c, 0, passes, accesses[number, 0], accesses[number, 1], accesses[number, 2])
+    for number in range(0, 3 * count, 3):
+        passes = place_access(s, c, 0, passes, accesses[number], accesses[number + 1], accesses[number + 2])
     return passes
 
 
-@jit
-def _beats_of(state: Any, chip: Any, program: Any, stage: int, job: int, passes: Any, counts: Any) -> int:
+@kernel
+def _beats_of(
+    s: Int64s, c: Int64s, p: Int64s, stage: int, job: int, passes: Int64s, most: int, counts: Int64s, length: int
+) -> int:
     """Go through a job's beats in a stage: their passes, what they take and give, bytes read and written."""
-    s, c, p = start(state), start(chip), start(program)
     at = c[lay.O_STAGE] + stage * lay.STAGE_SIZE
     begin_job(s, c, p, at, stage, job)
     number = 0
     while True:
         base = passes_at(c, stage)
-        counts[number, _PASS] = s[at + lay.S_PASSES]
+        row = _COUNTS * number
+        counts[row + _PASS] = s[at + lay.S_PASSES]
         for one in range(s[at + lay.S_PASSES]):
             for memory in range(MEMORIES):
-                passes[number, one, memory] = s[base + MEMORIES * one + memory]
-        counts[number, _TAKES], counts[number, _GIVES] = s[at + lay.S_TAKES], s[at + lay.S_GIVES]
+                passes[MEMORIES * (most * number + one) + memory] = s[base + MEMORIES * one + memory]
+        counts[row + _TAKES], counts[row + _GIVES] = s[at + lay.S_TAKES], s[at + lay.S_GIVES]
         for memory in range(MEMORIES):
-            counts[number, _READ + memory] = s[at + lay.S_BYTES + memory]
-            counts[number, _READ + MEMORIES + memory] = s[at + lay.S_BYTES + MEMORIES + memory]
+            counts[row + _READ + memory] = s[at + lay.S_BYTES + memory]
+            counts[row + _READ + MEMORIES + memory] = s[at + lay.S_BYTES + MEMORIES + memory]
         number += 1
-        if s[at + lay.S_IS_LAST] or number == len(counts):
+        if s[at + lay.S_IS_LAST] or number == length:
             return number
         next_beat(s, c, p, at, stage, job)
 
 
-@jit
+@kernel
 def _before(limit: int, cycle: int, step: int, count: int, period: int, periods: int) -> int:
     return steady._transfers_before(limit, cycle, step, count, period, periods)
 
@@ -85,7 +86,7 @@ def test_accesses_go_into_the_same_passes(
         layout.c[lay.C_BANK_BITS + memory] = -1 if odd else banks[memory] - 1
         layout.c[lay.C_WORD_SHIFT + memory] = words[memory].bit_length() - 1 if power else -1
     state = np.zeros(MEMORIES * 4000, np.int64)
-    count = _place_all(state, layout.c, np.array(accesses, np.int64))
+    count = _place_all(state, layout.c, np.array(accesses, np.int64), len(accesses))
     # A mask of 64 banks is a negative number there.
     found = [tuple(int(mask) % (1 << 64) for mask in state[MEMORIES * n :][:MEMORIES]) for n in range(count)]
     assert found == list(split_into_passes(accesses, banks, words, free))
@@ -115,8 +116,8 @@ def test_beats_are_those_of_the_list(program: Program, seed: int) -> None:
             beats = table.of(operation, max(stage - 1, 0))
             # One more than there should be, so that a beat too many is seen.
             passes = np.zeros((len(beats) + 1, most, MEMORIES), np.int64)
-            counts = np.zeros((len(beats) + 1, _READ + 2 * MEMORIES), np.int64)
-            found = _beats_of(state, layout.c, layout.p, stage, job, passes, counts)
+            counts = np.zeros((len(beats) + 1, _COUNTS), np.int64)
+            found = _beats_of(state, layout.c, layout.p, stage, job, passes, most, counts, len(counts))
             assert found == len(beats)
             for row, masks, beat in zip(counts, passes, beats, strict=False):
                 assert tuple(row[:_READ]) == (len(beat.passes), beat.takes, beat.gives)
@@ -191,6 +192,38 @@ def test_events_are_handed_on_in_chunks(chunk: int, monkeypatch: pytest.MonkeyPa
     assert np.array_equal(np.concatenate(chunks), whole.events)
     assert whole.events.dtype == EVENT
     assert run.skipped_cycles == 0
+
+
+def test_skipping_begins_late_where_it_is_compiled_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From whichever cycle on turns are looked at, the run is the same one."""
+    load = "load memory=activations source=[0] destination=[0] row_bytes=200 rows=1\n"
+    program = tiny_program(f"loop count=90 {{\n{load}loop count=20 {{\n{LOADS}}}\n}}")
+    plain = fast(program, with_events=False, steady_state=False)
+    monkeypatch.setattr(engine, "_SLICE", 500)
+    always = engine._Run._look_address
+    skipped = []
+    for first in range(0, 12, 3):
+        looks = iter([0] * first)
+        monkeypatch.setattr(engine._Run, "_look_address", lambda run, looks=looks: next(looks, None) or always(run))
+        late = fast(program, with_events=False)
+        assert differences(plain, late) == []
+        skipped.append(late.skipped_cycles)
+    assert skipped == sorted(skipped, reverse=True)
+    assert skipped[-1] > 0
+
+
+def test_what_skips_is_compiled_where_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tiny_program(f"loop count=4000 {{\n{LOADS}}}")
+    monkeypatch.setattr(type(steady.look), "is_ready", False)
+    monkeypatch.setattr(engine._Run, "begun", 0)
+    assert time_program(program).skipped_cycles == 0
+    assert time_program(program, steady_state=True).skipped_cycles > 0
+    monkeypatch.setattr(engine, "_SLICE", 500)
+    assert time_program(program).skipped_cycles > 0
+    monkeypatch.undo()
+    monkeypatch.setattr(type(steady.look), "is_ready", False)
+    monkeypatch.setattr(engine._Run, "begun", engine._MANY_RUNS)
+    assert time_program(program).skipped_cycles > 0
 
 
 def test_turns_whose_transfers_do_not_fit_into_the_log_are_not_skipped() -> None:
