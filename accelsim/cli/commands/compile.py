@@ -9,6 +9,7 @@ import click
 
 from accelsim.cli.chip_choice import chip_option, chosen_chip
 from accelsim.cli.console import print_json, say, say_written, show, table
+from accelsim.cli.engine_choice import simulating
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import either
 from accelsim.cli.state import State, pass_state
@@ -87,7 +88,9 @@ def compile_command(
     from accelsim.isa.files import write_program
     from accelsim.schedules import compile_scheduled
 
-    choice = compile_scheduled(_read(path), target, batch=batch, schedule=schedule, margin=_MARGIN)
+    graph = _read(path)
+    with simulating("counting the cycles of each schedule", silent=as_json):
+        choice = compile_scheduled(graph, target, batch=batch, schedule=schedule, margin=_MARGIN)
     program = choice.program
     with output_folder(outpath) as folder:
         written = write_program(program, folder, path.stem)

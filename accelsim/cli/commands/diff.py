@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accelsim.cli.console import note, print_json, say, show, spinner, table
+from accelsim.cli.console import note, print_json, say, show, table
+from accelsim.cli.engine_choice import simulating
 from accelsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def diff_command(a: Path, b: Path, as_json: bool) -> None:
 
     from accelsim.profile.diff import compare
 
-    with spinner("counting cycles", silent=as_json):
+    with simulating("counting cycles", silent=as_json):
         difference = compare(_read(a), _read(b))
     for text in _notes(difference):
         note(text)

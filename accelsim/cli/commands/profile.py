@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
-from accelsim.cli.console import print_json, say_written, spinner
+from accelsim.cli.console import print_json, say_written
 from accelsim.cli.cost_choice import energy_option, with_energy
-from accelsim.cli.engine_choice import engine_option
+from accelsim.cli.engine_choice import engine_option, simulating
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.plot_choice import plot_choice, plot_options
 from accelsim.cli.program_file import open_program, program_options
@@ -67,7 +67,7 @@ def profile_command(
 
     with (
         trace_file(trace, opened, banks=trace_banks) as write,
-        spinner("simulating", silent=as_json),
+        simulating(silent=as_json),
         compiled_beside(operations),
     ):
         counters = time_frame(opened, engine=engine, take_events=write)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from accelsim.cli.console import say_written, spinner
+from accelsim.cli.console import say_written
 from accelsim.cli.cost_choice import energy_option, with_energy
+from accelsim.cli.engine_choice import simulating
 from accelsim.cli.output_folder import check_output_folder, output_folder
 from accelsim.errors import InputError
 
@@ -91,7 +92,7 @@ def _program(source: Path, weight: Path | None, energy: str | None, command: str
 
     program = with_energy(read_program(source, weight), energy)
     cfg = read_bytes(source, "a compiled program (.cfg)")
-    with spinner("simulating"), compiled_beside(operations):
+    with simulating(), compiled_beside(operations):
         counters = time_frame(program)
         timeline = timeline_of(program, counters)
     manifest = [("command", command), *versions(), *program_hashes(program, cfg)]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli.chip_choice import check_compiled_for, chip_option
-from accelsim.cli.console import note, print_json, say, say_written, spinner
+from accelsim.cli.console import note, print_json, say, say_written
 from accelsim.cli.cost_choice import energy_option, with_energy
-from accelsim.cli.engine_choice import engine_option
+from accelsim.cli.engine_choice import engine_option, simulating
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.plot_choice import PlotChoice, plot_choice, plot_options
 from accelsim.cli.program_file import open_program, program_options
@@ -118,7 +118,7 @@ def _run(state: State, options: Options) -> None:
     frames = _device_frames(program, options)
     with (
         trace_file(options.trace, program, banks=options.trace_banks) as write,
-        spinner("simulating", silent=options.as_json),
+        simulating(silent=options.as_json),
         compiled_beside(run_values, operations),
     ):
         run = run_program(
