@@ -15,6 +15,7 @@ from accelsim.chip import Chip
 from accelsim.compiler.arrangement import Arrangement
 from accelsim.compiler.build import Compiler
 from accelsim.compiler.candidates import AUTO, arrangements
+from accelsim.compiler.reuse import Reuse
 from accelsim.errors import CapacityError, InternalError
 from accelsim.isa.program import Program
 from accelsim.machine.fast import time_program, time_within
@@ -81,6 +82,7 @@ def compile_scheduled(
     schedule: str = AUTO,
     margin: int = 1,
     engine: Engine | None = None,
+    reuse: Reuse | None = None,
 ) -> Choice:
     """Compile a graph for a chip, in the schedule of fewest cycles.
 
@@ -97,6 +99,8 @@ def compile_scheduled(
         A candidate is counted up to so many times the cycles of the best so far: more of them for who wants to see
         by how much they lose, at least 1.
     engine : Engine, optional
+    reuse : Reuse, optional
+        With what was compiled for other chips.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def compile_scheduled(
     InputError
         The graph has a form that can't be compiled; the schedule is unknown, or makes no sense for it.
     """
-    compiler = Compiler(graph, chip, batch=batch)
+    compiler = Compiler(graph, chip, batch=batch, reuse=reuse)
     programs: list[Program] = []
     refusal: CapacityError | None = None
     for ways in arrangements(compiler.plan(), chip, schedule):
@@ -116,10 +120,10 @@ def compile_scheduled(
     if not programs:
         raise refusal or InternalError(f"{graph.name}: a schedule without candidates")
     if len(programs) == 1:
-        programs[0].validate()
+        compiler.check(programs[0])
         return Choice(programs[0], (), None)
     best, counters, candidates = _fewest_cycles(programs, margin, engine or Engine())
-    programs[best].validate()
+    compiler.check(programs[best])
     return Choice(programs[best], candidates, counters)
 
 

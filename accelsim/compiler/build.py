@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from accelsim.chip import Chip
 from accelsim.compiler.arrangement import Arrangement, describe
 from accelsim.compiler.cells import Cell
@@ -11,6 +14,7 @@ from accelsim.compiler.placed import PlacedStage, Placement
 from accelsim.compiler.placement import place
 from accelsim.compiler.planner import build_plan, frame_bytes
 from accelsim.compiler.residency import residency
+from accelsim.compiler.reuse import Reuse
 from accelsim.compiler.schedule import choose
 from accelsim.compiler.stages import Plan
 from accelsim.errors import CapacityError, InputError
@@ -32,6 +36,8 @@ class Compiler:
     batch : int
         Frames handled at once, 1 to 64. Up to the chip's `mac.batch_columns` of them share each read of the weights'
         memory; all of them share what is loaded from DRAM.
+    reuse : Reuse, optional
+        With what was compiled for other chips.
 
     Raises
     ------
@@ -39,14 +45,17 @@ class Compiler:
         A batch of another size.
     """
 
-    def __init__(self, graph: QGraph, chip: Chip, *, batch: int = 1) -> None:
+    def __init__(self, graph: QGraph, chip: Chip, *, batch: int = 1, reuse: Reuse | None = None) -> None:
         if not 1 <= batch <= MOST_FRAMES:
             raise InputError("--batch", "", f"found {batch}", f"1 to {MOST_FRAMES}")
         self.graph = graph
         self.chip = chip
         self.batch = batch
+        self._reuse = reuse
         self._cells: dict[str, Cell] = {}
         self._pack = Packer(chip.mac)
+        self._originals: dict[int, Program] = {}
+        """What programs of this chip were taken from, by their id."""
 
     def plan(self, arrangement: Arrangement | None = None) -> Plan:
         """The segments, without delays yet.
@@ -62,7 +71,10 @@ class Compiler:
             expected = "false, where inputs are to be hoisted"
             raise InputError(self.chip.name, "dma.loads_through_vector", "found true", expected)
         apart, hoisted = arrangement.apart, arrangement.hoisted
-        return build_plan(self.graph, self.batch, self.chip, apart=apart, hoisted=hoisted, cells=self._cells)
+        if self._reuse is None:
+            return build_plan(self.graph, self.batch, self.chip, apart=apart, hoisted=hoisted, cells=self._cells)
+        make = partial(build_plan, self.graph, self.batch, apart=apart, hoisted=hoisted)
+        return self._reuse.get((self.graph, self.batch, apart, hoisted), self.chip, make)
 
     def program(self, arrangement: Arrangement | None = None, *, is_checked: bool = True) -> Program:
         """The program: it handles a batch of frames; weights are loaded, the states start anew.
@@ -82,10 +94,48 @@ class Compiler:
             The graph has a form that can't be compiled; or as `plan`.
         """
         arrangement = arrangement or Arrangement()
-        graph, chip, batch = self.graph, self.chip, self.batch
-        plan = self.plan(arrangement)
-        blocks = residency(plan, chip)
-        plan, slots = choose(plan, blocks, chip, arrangement)
+        base = self.plan(arrangement)
+        blocks = residency(base, self.chip)
+        plan, slots = choose(base, blocks, self.chip, arrangement)
+        make = partial(self._emit, arrangement.name, plan, blocks, slots)
+        if self._reuse is None:
+            program = make(self.chip)
+        else:
+            # All that it depends on, beside what it looks at itself.
+            stages = [stage for segment in plan.segments for stage in segment.stages]
+            timing = tuple((stage.delay, slots.get(id(stage))) for stage in stages)
+            key = base, arrangement.name, timing, tuple(blocks), self._pack.form
+            original = self._reuse.get(key, self.chip, make)
+            program = original.for_chip(self.chip)
+            self._originals[id(program)] = original
+        if is_checked:
+            self.check(program)
+        return program
+
+    def check(self, program: Program) -> None:
+        """Check a program of this compiler's as one out of a file is.
+
+        Raises
+        ------
+        InputError
+            As `Program.validate`.
+        """
+        original = self._originals.get(id(program))
+        if self._reuse is None or original is None:
+            program.validate()
+        else:
+            self._reuse.get(("checked", original), self.chip, lambda chip: original.for_chip(chip).validate())
+
+    def _emit(
+        self,
+        name: str,
+        plan: Plan,
+        blocks: Sequence[int],
+        slots: dict[int, tuple[int, int]],
+        chip: Chip,
+    ) -> Program:
+        """The program of a plan: addresses, then instructions."""
+        graph, batch = self.graph, self.batch
         placement = place(plan, blocks, slots, batch * frame_bytes(graph), chip, self._pack)
         instructions, layers = lower(plan, placement, chip).finish()
         steps = plan.output.last - plan.output.first
@@ -96,7 +146,7 @@ class Compiler:
             name=graph.name,
             isa_version=opcodes.ISA_VERSION,
             chip=chip,
-            schedule=describe(plan, arrangement.name),
+            schedule=describe(plan, name),
             inputs=(_host_tensor(graph.input, graph.input.shape, placement.sequences[plan.input.name], batch),),
             outputs=(_host_tensor(graph.output, output_shape, placement.sequences[plan.output.name], batch),),
             regions=tuple(placement.regions),
@@ -107,8 +157,6 @@ class Compiler:
         words = chip.sequencer.instruction_memory_words
         if len(program.words) > words:
             raise CapacityError(chip.name, "instruction memory", len(program.words), words, "words")
-        if is_checked:
-            program.validate()
         return program
 
 

@@ -62,6 +62,11 @@ class Packer:
         # By the identity of the matrices, which are kept so that it lasts.
         self._packed: dict[tuple[int, ...], tuple[tuple[NDArray[np.int8], ...], bytes]] = {}
 
+    @property
+    def form(self) -> tuple[int, int]:
+        """All of the matrix unit that packing depends on."""
+        return self.mac.rows, self.mac.weight_block_columns
+
     def __call__(self, *matrices: NDArray[np.int8]) -> bytes:
         """int8[rows, columns] each, of equal columns; see `pack_weights`."""
         key = tuple(id(matrix) for matrix in matrices)

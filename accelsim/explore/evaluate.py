@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from accelsim.chip import Chip
 from accelsim.chip.load import check_chip, dump_chip
 from accelsim.chip.settings import apply_settings
+from accelsim.compiler.reuse import Reuse
 from accelsim.costs import CostTable, known
 from accelsim.errors import DeadlockError, InputError
 from accelsim.explore.results import FAILED, Result, layer_columns, profile_columns
@@ -71,6 +72,7 @@ class Evaluator:
         self._chip = dump_chip(work.chip)
         self._programs: _Memory[tuple[Program, Counters, Bound] | InputError] = _Memory()
         self._engine = _RememberingEngine()
+        self._reuse = Reuse()
 
     def evaluate(self, point: Point) -> Result:
         """The results of a point; where there are none, the reason.
@@ -88,7 +90,7 @@ class Evaluator:
             program, counters, bound = self._compiled(point, chip)
         except (InputError, DeadlockError) as error:
             return Result(point.number, columns | {"status": FAILED, "reason": str(error)})
-        profile = build_profile(replace(program, chip=chip), counters, 1, bound=bound)
+        profile = build_profile(program.for_chip(chip), counters, 1, bound=bound)
         return Result(
             point.number,
             columns | profile_columns(profile, known(profile.costs.total_area_mm2)),
@@ -111,8 +113,9 @@ class Evaluator:
             graph = self._work.graphs[point.model]
             try:
                 choice = compile_scheduled(
-                    graph, chip, batch=point.batch, schedule=self._work.schedule, engine=self._engine
-                )
+                    graph, chip, batch=point.batch, schedule=self._work.schedule, engine=self._engine,
+                    reuse=self._reuse,
+                )  # fmt: skip
                 counters = choice.counters or self._engine.whole(choice.program)
             except InputError as error:
                 return error

@@ -19,6 +19,9 @@ from typing import Protocol
 from accelsim.explore.evaluate import Evaluator, Work
 from accelsim.explore.results import FAILED, Result
 from accelsim.explore.space import Point
+from accelsim.jit.beside import compile_all
+from accelsim.machine.dataflow.follow import operations
+from accelsim.machine.fast import loop, steady
 
 CHUNK_SECONDS = 0.5
 """Points that go to a worker together take about so long: what is lost with it is no more."""
@@ -101,6 +104,8 @@ class Processes:
 
     def results(self, points: Iterator[Point]) -> Iterator[list[Result]]:
         """As `Executor.results`; a process that ends is replaced, and its points are taken up again."""
+        # Here, and not in each of the processes.
+        compile_all(loop.run, loop.begin, steady.look, operations)
         pacer = Pacer()
         chunks = pacer.chunks(points)
         suspects: list[Point] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -107,6 +107,10 @@ class LayerInfo:
     instructions: tuple[tuple[int, int], ...]
 
 
+_OF_WORDS = ("instructions", "layer_indices")
+"""What a program knows of itself once it was asked, whichever its chip."""
+
+
 @dataclass(frozen=True)
 class Program:
     """A program for one chip.
@@ -155,6 +159,17 @@ class Program:
         """
         program = cls(words=tuple(map(pack, instructions)), **rest)
         program.__dict__["instructions"] = tuple(instructions)
+        return program
+
+    def for_chip(self, chip: Chip) -> Self:
+        """The same program, said to be another chip's.
+
+        Parameters
+        ----------
+        chip : Chip
+        """
+        program = replace(self, chip=chip)
+        program.__dict__.update({name: self.__dict__[name] for name in _OF_WORDS if name in self.__dict__})
         return program
 
     @property

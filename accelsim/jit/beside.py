@@ -53,6 +53,14 @@ def compiled_beside(*kernels: Kernel[..., Any]) -> Iterator[None]:
             _under_way.pop(name, None)
 
 
+def compile_all(first: Kernel[..., Any], *others: Kernel[..., Any]) -> None:
+    """Compile kernels into the cache, if they are not there: the first here, the others beside it."""
+    with compiled_beside(*others):
+        for one in (first, *others):
+            if not one.is_ready:
+                one.address  # noqa: B018
+
+
 def has_compiled(name: str) -> bool:
     """Whether another process was at a kernel; if so, it is over now."""
     helper = _under_way.pop(name, None)

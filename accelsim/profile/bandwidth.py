@@ -79,11 +79,14 @@ def spread_bursts(traffic: NDArray[np.int64], bin_bytes: float) -> NDArray[np.fl
     -------
     float64[2, bins]
     """
-    spread = traffic.astype(np.float64)
-    for place in range(spread.shape[1] - 1, 0, -1):
-        total = spread[:, place].sum()
+    # Lists, as bins are looked at one by one.
+    read, written = traffic.astype(np.float64).tolist()
+    for place in range(len(read) - 1, 0, -1):
+        total = read[place] + written[place]
         if total > bin_bytes:
-            moved = spread[:, place] * ((total - bin_bytes) / total)
-            spread[:, place] -= moved
-            spread[:, place - 1] += moved
-    return spread
+            share = (total - bin_bytes) / total
+            for spread in (read, written):
+                moved = spread[place] * share
+                spread[place] -= moved
+                spread[place - 1] += moved
+    return np.array([read, written])
