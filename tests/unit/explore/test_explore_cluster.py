@@ -53,7 +53,7 @@ def test_a_worker_is_killed_midway(make: MakeSweep, tmp_path: Path) -> None:
     equal(here, again)
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "127.0.0.1"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "127.0.0.1:9"])
 def test_no_scheduler_answers(make: MakeSweep, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accelsim.explore.cluster._ANSWER_SECONDS", 1)
     with pytest.raises(InputError, match=r"--dask: .*no scheduler answers"):

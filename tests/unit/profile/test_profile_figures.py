@@ -14,12 +14,13 @@ from profile_runs import BOUND, Recorded, counters_of, profile_of, renamed
 from accelsim.chip import Chip, load_chip
 from accelsim.compiler import compile_graph
 from accelsim.errors import InputError, InternalError
-from accelsim.isa.opcodes import Memory
+from accelsim.isa.opcodes import Memory, Unit
 from accelsim.isa.program import Program
 from accelsim.machine.reference import run_reference
 from accelsim.profile import Bound, Profile, build_profile
 from accelsim.profile.energy import COMPONENTS
 from accelsim.timing.record import MEMORY_NAMES, Counters
+from accelsim.timing.stream import executing_unit, walk
 from tests.support.random_chips import chips
 from tests.support.random_models import random_graph
 
@@ -69,7 +70,11 @@ def test_any_run_adds_up(chip: Chip, seed: int, steps: int, sizes: list[int]) ->
     check_sums(profile)
     rates = profile.bandwidth
     # What a chip loads through its vector unit comes out of the host's queue, beside the bus.
-    beside = 0 if not chip.dma.loads_through_vector else program.inputs[0].bytes
+    beside = sum(
+        one.fields["rows"] * one.fields["row_bytes"]
+        for one in walk(program.instructions, program.name)
+        if one is not None and one.name == "load" and executing_unit(one, chip) == Unit.VECTOR
+    )
     assert 0 < rates.mean_bytes_per_cycle <= rates.limit_bytes_per_cycle + beside / profile.cycles
     assert rates.traffic_bytes.sum() == pytest.approx(profile.total.memory["dram"].bytes)
     json.dumps(profile.to_dict(), allow_nan=False)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -134,17 +133,14 @@ def test_traffic_is_not_pressed_flat_by_a_limit_far_above(recorded: Recorded, ti
     assert any("limit, above the picture" in label for label in labels) != shown
 
 
-def test_a_long_run_is_drawn_in_seconds(recorded: Recorded) -> None:
+def test_a_long_run_is_drawn_with_few_shapes(recorded: Recorded) -> None:
     repeats = 200_000 // len(recorded.events) + 1
     events = np.tile(recorded.events, repeats)
     offset = np.repeat(np.arange(repeats) * recorded.counters.cycles, len(recorded.events))
     for field in ("dispatched", "started", "issued", "done"):
         events[field] += offset
     profile = profile_of(recorded.program, ["a", "b", "c"], [repeats * recorded.counters.cycles, 0, 0])
-    start = time.perf_counter()
     figure = plot_timeline(profile, recorded.program, events)
-    assert time.perf_counter() - start < 20
-    # Few shapes, however many operations there are.
     assert sum(len(axes.patches) + len(axes.collections) for axes in figure.axes) < 100
 
 
