@@ -5,4 +5,4 @@ from importlib import import_module
 
 for name in sys.argv[1:]:
     module, _, function = name.partition(":")
-    getattr(import_module(module), function).address  # noqa: B018
+    getattr(import_module(module), function).prepare()

@@ -10,6 +10,7 @@ than twice as fast.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from llvmlite import ir
@@ -20,7 +21,6 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from accelsim.errors import InternalError
-from accelsim.jit.cache import is_covered
 from accelsim.jit.kernel import ADDRESSES, AddressCall, Kernel, Part
 from accelsim.jit.load import SYMBOL
 
@@ -63,13 +63,16 @@ def object_code(kernel: Kernel[..., Any]) -> bytes:
     numba.core.errors.NumbaError
         What can't be compiled.
     InternalError
-        It needs something that is not in it, or is made of sources that the cache's key does not cover.
+        It needs something that is not in it, or raises something.
     """
     with compiler_lock.global_compiler_lock:
         _typing().refresh()
         _target().refresh()
         arguments = tuple(_kind(name) for name in kernel.arguments)
-        library = _compiled(kernel.function, arguments, _KernelCompiler).library
+        compiled = _compiled(kernel.function, arguments, _KernelCompiler)
+        if compiled.signature.return_type != _kind(kernel.result):
+            raise InternalError(f"the kernel {kernel.name} gives {compiled.signature.return_type}, not {kernel.result}")
+        library = compiled.library
         library.finalize()
         module = library._final_module
         names = [one.name for one in (*module.functions, *module.global_variables) if one.is_declaration]
@@ -92,12 +95,15 @@ def _kind(name: str) -> Any:
     pointer: Any = types.CPointer
     if name in ADDRESSES:
         return pointer(getattr(types, ADDRESSES[name]))
-    return {"int": types.int64, "float": types.float64}[name]
+    return {"int": types.int64, "float": types.float64, "None": types.none}[name]
+
+
+def settings_are_known() -> bool:
+    """Whether numba's settings are those of its environment variables alone, which are in the cache's key."""
+    return not Path(".numba_config.yaml").exists()
 
 
 def _compiled(function: Callable[..., Any], arguments: tuple[Any, ...], pipeline: Any) -> Any:
-    if function.__module__.startswith("accelsim.") and not is_covered(function):
-        raise InternalError(f"{function.__module__} is not among the sources of `jit.cache`")
     flags = _new_flags()
     flags.error_model = "numpy"
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
@@ -184,10 +190,13 @@ class _KernelLowering(_Lowering):  # type: ignore[misc]
         kinds = [context.get_value_type(kind) for kind in described.argtypes]
         function: Any = ir.Function(module, ir.FunctionType(result, kinds), SYMBOL)
         builder: Any = ir.IRBuilder(function.append_basic_block())
-        # The status is not looked at: there is nothing that raises.
-        _, value = context.call_conv.call_function(
+        # What numba's own functions raise: nobody could be told.
+        status, value = context.call_conv.call_function(
             builder, callee, described.restype, described.argtypes, function.args
         )
+        with builder.if_then(status.is_error, likely=False):
+            builder.call(module.declare_intrinsic("llvm.trap", (), ir.FunctionType(ir.VoidType(), ())), ())
+            builder.unreachable()
         if returns_none:
             builder.ret_void()
         else:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cached_property
+from threading import Lock
+from types import FunctionType
 from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from accelsim.jit import beside, cache, load
+from accelsim.jit import load
+from accelsim.jit.cache import Entry
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -61,7 +65,8 @@ def part(function: _Function) -> _Function:
 class Kernel(Generic[_Arguments, _Result]):
     """A function that Python calls, and that is compiled, or found compiled, when it is first called.
 
-    It must not raise, nor make arrays: neither can stand alone.
+    It must not raise, nor make arrays: neither can stand alone. The globals it reads, and those its parts read, are
+    numbers, parts, or modules with such in them.
 
     Parameters
     ----------
@@ -73,52 +78,66 @@ class Kernel(Generic[_Arguments, _Result]):
     def __init__(self, function: Callable[_Arguments, _Result]) -> None:
         self.function = function
         *self.arguments, self.result = function.__annotations__.values()
+        known = {*ADDRESSES, *_NUMBERS}
+        if not (known.issuperset(self.arguments) and {*_NUMBERS, "None"} >= {self.result}):
+            raise TypeError(f"{self.name} is annotated {function.__annotations__}")
         self._dtypes = [np.dtype(ADDRESSES[kind]) if kind in ADDRESSES else None for kind in self.arguments]
+        self._lock = Lock()
         self._address: int | None = None
         self._compiled: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
         """Where the function is: ``module:name``."""
-        return f"{self.function.__module__}:{self.function.__name__}"
+        return f"{self.function.__module__}:{self.function.__qualname__}"
+
+    @cached_property
+    def entry(self) -> Entry:
+        """Its place on disk."""
+        return Entry(cast(FunctionType, self.function))
 
     @property
     def is_ready(self) -> bool:
         """Whether it can be called without being compiled first."""
-        return self._address is not None or self._read() is not None
+        return self._address is not None or self.entry.read() is not None
+
+    def prepare(self) -> None:
+        """Have it compiled, or found compiled, and loaded."""
+        with self._lock:
+            if self._address is None:
+                code = self.entry.read() or self._build()
+                self._address = load.address(code, self.name)
 
     @property
     def address(self) -> int:
         """Of the machine code."""
         if self._address is None:
-            code = self._read()
-            if code is None and beside.has_compiled(self.name):
-                code = self._read()
-            if code is None:
-                code = self._build()
-            self._address = load.address(code, self.name)
-        return self._address
-
-    def _read(self) -> bytes | None:
-        return cache.read(self.name) if cache.is_covered(self.function) else None
+            self.prepare()
+        return cast(int, self._address)
 
     def _build(self) -> bytes:
-        # Numba is imported here alone.
-        from accelsim.jit.build import object_code
+        with self.entry.locked():
+            # Whoever was waited for has done it.
+            code = self.entry.read()
+            if code is None:
+                # Numba is imported here alone.
+                from accelsim.jit.build import object_code, settings_are_known
 
-        code = object_code(self)
-        if cache.is_covered(self.function):
-            cache.write(self.name, code)
+                code = object_code(self)
+                if settings_are_known():
+                    self.entry.write(code)
         return code
 
-    def __call__(self, *arguments: _Arguments.args, **_: _Arguments.kwargs) -> _Result:
+    def __call__(self, *arguments: _Arguments.args, **keywords: _Arguments.kwargs) -> _Result:
         """Call the compiled function.
 
         Raises
         ------
         TypeError
-            An array of another type, or one that is not contiguous.
+            An array of another type, or one that is not contiguous; an argument by keyword.
         """
+        if keywords:
+            raise TypeError(f"{self.name} takes no argument by keyword, found {', '.join(keywords)}")
         if self._compiled is None:
             kinds: list[Any] = [_NUMBERS.get(kind, ctypes.c_void_p) for kind in self.arguments]
             result: Any = None if self.result == "None" else _NUMBERS[self.result]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import InputError
+from accelsim.errors import InputError, InternalError
 from accelsim.fixedpoint import activation_tables
 from accelsim.isa import opcodes as isa
 from accelsim.isa import table
@@ -20,6 +20,8 @@ from accelsim.isa.program import Program
 from accelsim.jit import Float64s, Int8s, Int16s, Int32s, Int64s, kernel, part
 from accelsim.machine import kernels, order
 from accelsim.machine.memory import DRAM, MemoryImage, check_frames, from_batches, initial_dram, to_batches
+from accelsim.machine.ranges import check_ranges
+from accelsim.timing import stream
 
 _LOAD, _STORE = int(Op.LOAD), int(Op.STORE)
 _MATMUL, _VECTOR = int(Op.MATMUL), int(Op.VECTOR)
@@ -29,9 +31,7 @@ _SOURCE_INT8, _SOURCE_INT16, _SOURCE_INT32 = int(isa.Source.INT8), int(isa.Sourc
 _BIAS, _CHANNEL = int(isa.Start.BIAS), int(isa.Requantize.CHANNEL)
 _ADDEND_INT16, _ADDEND_INT32 = int(isa.Addend.INT16), int(isa.Addend.INT32)
 
-_DONE, _OUT_OF_RANGE, _MISALIGNED = range(3)
-
-# Places in `m`: what is fixed, and what went wrong.
+# Places in `m`: what is fixed, and whether an access is wrong.
 (
     _FRAMES,
     _INPUT_AT,
@@ -42,11 +42,9 @@ _DONE, _OUT_OF_RANGE, _MISALIGNED = range(3)
     _INSTRUCTIONS,
     _ARRAY_ROWS,
     _BLOCK_COLUMNS,
-    _STATUS,
-    _MEMORY,
-    _REACHED,
+    _IS_WRONG,
     _SIZE,
-) = range(13)
+) = range(11)
 """The last: bytes of each memory; then of each as it is allocated."""
 _ALLOCATED = _SIZE + DRAM + 1
 _NUMBERS = _ALLOCATED + DRAM + 1
@@ -76,7 +74,7 @@ def run_functional(program: Program, frames: NDArray[np.int8]) -> NDArray[np.int
     outputs = np.zeros((len(batches), result.bytes), dtype=np.int8)
     image, mac = initial_dram(program), program.chip.mac
     m, walk = np.zeros(_NUMBERS, dtype=np.int64), np.zeros(order.WALK_SIZE, dtype=np.int64)
-    m[:_STATUS] = (
+    m[:_IS_WRONG] = (
         len(batches), source.address, batches.shape[1], result.address, result.bytes, image.size,
         len(program.instructions), mac.rows, mac.weight_block_columns,
     )  # fmt: skip
@@ -89,25 +87,20 @@ def run_functional(program: Program, frames: NDArray[np.int8]) -> NDArray[np.int
         parameters.view(np.int32), parameters.view(np.float64), activation_tables(),
         np.zeros(mac.rows, dtype=np.int32),
     )  # fmt: skip
-    if m[_STATUS] != _DONE or walk[order.FAULT] != order.NO_FAULT:
-        raise _fault(program, m, walk)
+    if m[_IS_WRONG] or walk[order.FAULT] != order.NO_FAULT:
+        raise _fault(program, memory.sizes)
     return from_batches(result, outputs)[: len(frames)]
 
 
-def _fault(program: Program, m: NDArray[np.int64], walk: NDArray[np.int64]) -> InputError:
-    from accelsim.isa.assembler import format_instruction
-
-    index = int(walk[order.PC])
-    where = f"instruction {index}"
-    if walk[order.FAULT] == order.RAN_OFF:
-        return InputError(program.name, where, "the program runs on past its end", "halt")
-    if walk[order.FAULT] == order.TOO_DEEP:
-        return InputError(program.name, where, "loops nest too deeply", f"at most {isa.LOOP_LEVELS}")
-    name = (*(one.name.lower() for one in Memory), "dram")[m[_MEMORY]]
-    where += f" ({format_instruction(program.instructions[index])})"
-    if m[_STATUS] == _MISALIGNED:
-        return InputError(program.name, where, f"{name} address {m[_REACHED]} is not aligned to its elements")
-    return InputError(program.name, where, f"{name} address {m[_REACHED]}", "an address inside the memory")
+def _fault(program: Program, sizes: list[int]) -> Exception:
+    """What the other engines say of it."""
+    try:
+        for operation in stream.walk(program.instructions, program.name):
+            if operation is not None:
+                check_ranges(operation, program, sizes)
+    except InputError as error:
+        return error
+    return InternalError(f"{program.name}: an address is in range, and was found not to be")
 
 
 @kernel
@@ -154,7 +147,7 @@ def run(
                 _transfer(m, walk, code, row, True, dram, weights, act8, acc8, par8)
             elif op == _STORE:
                 _transfer(m, walk, code, row, False, dram, weights, act8, acc8, par8)
-            if m[_STATUS] != _DONE:
+            if m[_IS_WRONG]:
                 return
             order.advance(walk, pc + 1)
             pc = order.find(walk, code, m[_INSTRUCTIONS])
@@ -184,15 +177,10 @@ def _operand(walk: Any, code: Any, row: int, register: int, offset: int) -> int:
 
 @part
 def _fits(m: Any, memory: int, address: int, size: int, unit: int) -> bool:
-    """Whether an access lies in its memory, at a multiple of its elements; if not, `m` says what is wrong."""
-    if address % unit:
-        m[_STATUS] = _MISALIGNED
-    elif address < 0 or address + size > m[_SIZE + memory]:
-        m[_STATUS] = _OUT_OF_RANGE
-    else:
+    """Whether an access lies in its memory, at a multiple of its elements; if not, something is wrong."""
+    if address % unit == 0 and address >= 0 and address + size <= m[_SIZE + memory]:
         return True
-    m[_MEMORY] = memory
-    m[_REACHED] = address
+    m[_IS_WRONG] = 1
     return False
 
 

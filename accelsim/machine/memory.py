@@ -85,10 +85,12 @@ def initial_dram(program: Program) -> NDArray[np.int8]:
 
 
 def check_tensors(program: Program) -> None:
-    """Raise InputError unless the program has one input and one output."""
+    """Raise InputError unless the program has one input and one output, and they lie in DRAM."""
     for what, tensors in (("input", program.inputs), ("output", program.outputs)):
         if len(tensors) != 1:
             raise InputError(program.name, what, f"found {len(tensors)}", f"one, as `.{what}` in assembly names it")
+        if tensors[0].address < 0:
+            raise InputError(program.name, f"{what}.address", f"found {tensors[0].address}", "at least 0")
 
 
 def check_frames(program: Program, frames: NDArray[np.int8]) -> None:

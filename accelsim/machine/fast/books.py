@@ -59,6 +59,14 @@ def set_state(s: Any, c: Any, unit: int, reason: int, row: int) -> None:
 
 
 @part
+def settle_states(s: Any, c: Any) -> None:
+    """Book every unit's state up to this cycle."""
+    for unit in range(lay.UNITS):
+        at = lay.STATE + lay.STATE_SIZE * unit
+        set_state(s, c, unit, s[at], s[at + 1])
+
+
+@part
 def show_load(s: Any, c: Any) -> None:
     """Book the load DMA's state: a beat in this cycle, else data under way, else what the next request waits for."""
     if s[lay.LANDING + lay.D_BEAT] >= 0:

@@ -23,8 +23,8 @@ _SLICE = 1 << 20
 """Cycles with something in them between two looks at the outside: a key pressed, progress to show."""
 _SHORT_SLICE = 1 << 16
 """The same where a run may be given up."""
-_MANY_RUNS = 100
-"""So many runs in one process are worth compiling what skips turns that repeat."""
+_MANY_CYCLES = 16 * _SLICE
+"""So many visited cycles take about as long as compiling what skips those that repeat."""
 _CHUNK = 1 << 16
 """Events handed on at a time."""
 _SIGNATURE_WORDS = 1 << 14
@@ -120,12 +120,11 @@ def time_within(program: Program, most_cycles: int) -> Timing | None:
 
 
 class _Run:
-    begun = 0
-    """Runs in this process."""
+    plain_cycles = 0
+    """Cycles that were visited in this process because nothing that skips them was compiled."""
 
     def __init__(self, program: Program, events: Callable[[Events], None] | None, steady_state: bool | None) -> None:
         self.program, self.steady_state, self._hand_on = program, steady_state, events
-        _Run.begun += 1
         self.sizes = memory_sizes(program)
         self.layout = Layout(program, self.sizes)
         self.s = self.layout.begin()
@@ -150,6 +149,8 @@ class _Run:
             status = int(s[lay.STATUS])
             if status == lay.DONE:
                 self._drain()
+                if not look:
+                    _Run.plain_cycles += int(s[lay.VISITED])
                 return
             if status == lay.GROWING:
                 s = self.s = self.layout.grow(s)
@@ -171,7 +172,7 @@ class _Run:
         """
         if self.steady_state is False:
             return 0
-        is_worth_it = self.s[lay.VISITED] >= _SLICE or _Run.begun > _MANY_RUNS
+        is_worth_it = _Run.plain_cycles + int(self.s[lay.VISITED]) >= _MANY_CYCLES
         return steady.look.address if self.steady_state or is_worth_it or steady.look.is_ready else 0
 
     def timing(self) -> Timing:

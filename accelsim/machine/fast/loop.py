@@ -96,16 +96,8 @@ def _finish(s: Any, c: Any) -> None:
     end = s[lay.LAST_DONE] + 1
     _charge(s, c, end)
     s[lay.NOW] = end
-    settle_states(s, c)
+    books.settle_states(s, c)
     s[lay.STATUS] = lay.DONE
-
-
-@part
-def settle_states(s: Any, c: Any) -> None:
-    """Book every unit's state up to this cycle."""
-    for unit in range(lay.UNITS):
-        at = lay.STATE + lay.STATE_SIZE * unit
-        books.set_state(s, c, unit, s[at], s[at + 1])
 
 
 @part

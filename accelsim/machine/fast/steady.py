@@ -114,18 +114,10 @@ def _loops_outside(s: Any, level: int) -> bool:
 
 
 @part
-def _settle(s: Any, c: Any) -> None:
-    """Book what was left for later: the units' states up to now."""
-    for unit in range(lay.UNITS):
-        at = lay.STATE + lay.STATE_SIZE * unit
-        books.set_state(s, c, unit, s[at], s[at + 1])
-
-
-@part
 def _keep(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> None:
     """Keep the present state, if there is room for it."""
     mark = mark_of(c, level)
-    _settle(s, c)
+    books.settle_states(s, c)
     if not _loops_outside(s, level):
         s[lay.LOG_SIZE] = 0
         s[lay.LOG_OPEN] = 1
@@ -159,7 +151,7 @@ def _is_same(s: Any, c: Any, p: Any, marks: Any, level: int) -> bool:
     end = write_due(s, c, marks, scratch + start) - scratch
     if _first_difference(marks, mark, scratch, start, end) < end:
         return False
-    _settle(s, c)
+    books.settle_states(s, c)
     end = write_signature(s, c, p, level, marks, scratch + start, scratch + c[lay.C_MARK_SIZE]) - scratch
     same: bool = mark + end == marks[mark + lay.M_SIZE] and _first_difference(marks, mark, scratch, start, end) == end
     return same

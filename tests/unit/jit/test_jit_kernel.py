@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
 from accelsim.errors import InternalError
-from accelsim.jit import Float64s, Int8s, Int64s, Kernel, call, kernel, part
+from accelsim.jit import Float64s, Int8s, Int32s, Int64s, Kernel, call, kernel, part
 from accelsim.jit.build import object_code
 from accelsim.machine import kernels
 
@@ -116,6 +117,8 @@ def test_arrays_of_another_form_are_refused(array: Any, found: str) -> None:
 def test_too_few_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="argument"):
         _narrow(np.zeros(4, dtype=np.int64), 4)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="no argument by keyword, found count"):
+        _narrow(np.zeros(4, dtype=np.int64), count=4, out=np.zeros(4, dtype=np.int8))
 
 
 @kernel
@@ -140,12 +143,18 @@ def _raises(count: int) -> int:
     return _checked(count)
 
 
+@kernel
+def _narrower(values: Int32s) -> int:
+    return values[0]
+
+
 @pytest.mark.parametrize(
     ("wrong", "error", "text"),
     [
         (_allocates, TypingError, "zeros"),
         (_prints, InternalError, r"test_jit_kernel:_prints needs .*Py"),
         (_raises, InternalError, "_checked raises"),
+        (_narrower, InternalError, r"gives int32, not int"),
     ],
 )
 def test_what_can_not_stand_alone_is_an_error(wrong: Kernel[..., Any], error: type[Exception], text: str) -> None:
@@ -153,13 +162,34 @@ def test_what_can_not_stand_alone_is_an_error(wrong: Kernel[..., Any], error: ty
         object_code(wrong)
 
 
-def test_what_is_of_the_package_is_among_the_keys_sources() -> None:
-    def elsewhere(number: int) -> int:
-        return number
+def test_annotations_that_say_no_type_are_refused() -> None:
+    def untyped(values, count: int) -> int:  # type: ignore[no-untyped-def]
+        return count
 
-    elsewhere.__module__ = "accelsim.elsewhere"
-    with pytest.raises(InternalError, match=r"accelsim\.elsewhere is not among the sources"):
-        object_code(kernel(elsewhere))
+    def of_another(values: list, count: int) -> int:  # type: ignore[type-arg]
+        return count
+
+    for function in (untyped, of_another):
+        with pytest.raises((TypeError, ValueError)):
+            kernel(function)(np.zeros(1), 1)
+
+
+def test_several_threads_compile_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+
+    def slowly(which: Kernel[..., Any]) -> bytes:
+        compiled.append(which)
+        return object_code(which)
+
+    @kernel
+    def add(one: int, other: int) -> int:
+        return one + other
+
+    monkeypatch.setattr("accelsim.jit.build.object_code", slowly)
+    monkeypatch.setattr(add.entry, "read", lambda: None)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda n: add(n, 1), range(32))) == list(range(1, 33))
+    assert compiled == [add]
 
 
 def test_loading_kernels_needs_no_numba() -> None:
@@ -167,7 +197,7 @@ def test_loading_kernels_needs_no_numba() -> None:
 import sys
 import numpy as np
 from accelsim.machine.fast import loop
-loop.begin.address
+loop.begin.prepare()
 assert 'numba' not in sys.modules
 """
     command = [sys.executable, "-c", code]

@@ -215,15 +215,20 @@ def test_skipping_begins_late_where_it_is_compiled_late(monkeypatch: pytest.Monk
 def test_what_skips_is_compiled_where_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     program = tiny_program(f"loop count=4000 {{\n{LOADS}}}")
     monkeypatch.setattr(type(steady.look), "is_ready", False)
-    monkeypatch.setattr(engine._Run, "begun", 0)
-    assert time_program(program).skipped_cycles == 0
+    monkeypatch.setattr(engine._Run, "plain_cycles", 0)
+    plain = time_program(program)
+    assert plain.skipped_cycles == 0
+    assert engine._Run.plain_cycles == plain.visited_cycles
     assert time_program(program, steady_state=True).skipped_cycles > 0
+    # Short runs add up.
+    monkeypatch.setattr(engine._Run, "plain_cycles", engine._MANY_CYCLES)
+    assert time_program(program).skipped_cycles > 0
+    monkeypatch.setattr(engine._Run, "plain_cycles", 0)
     monkeypatch.setattr(engine, "_SLICE", 500)
-    assert time_program(program).skipped_cycles > 0
-    monkeypatch.undo()
-    monkeypatch.setattr(type(steady.look), "is_ready", False)
-    monkeypatch.setattr(engine._Run, "begun", engine._MANY_RUNS)
-    assert time_program(program).skipped_cycles > 0
+    monkeypatch.setattr(engine, "_MANY_CYCLES", 1500)
+    late = time_program(program)
+    assert late.skipped_cycles > 0
+    assert late.visited_cycles >= 1500
 
 
 def test_turns_whose_transfers_do_not_fit_into_the_log_are_not_skipped() -> None:
