@@ -15,7 +15,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.abc import InspectLoader
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -154,10 +156,20 @@ def _key(function: FunctionType) -> str:
             digest.update((loaded.__version__ if loaded else version(library)).encode())
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
     digest.update(repr((settings, function.__annotations__)).encode())
-    digest.update((Path(__file__).parent / "build.py").read_bytes())
+    digest.update(repr(tuple(_content(_builder_code()))).encode())
     for text in _made_of(function):
         digest.update(text)
     return digest.hexdigest()[:24]
+
+
+def _builder_code() -> CodeType:
+    """What compiles; not imported, as it imports numba. From its source, or where only that is, its bytecode."""
+    name = f"{__package__}.build"
+    found = find_spec(name)
+    code = found.loader.get_code(name) if found and isinstance(found.loader, InspectLoader) else None
+    if code is None:
+        raise ImportError(f"no code of {name}")
+    return code
 
 
 def _made_of(function: FunctionType) -> Iterator[bytes]:
@@ -182,7 +194,11 @@ def _made_of(function: FunctionType) -> Iterator[bytes]:
 def _content(code: CodeType) -> Iterator[Any]:
     yield from (code.co_code, code.co_names, code.co_varnames, code.co_argcount)
     for constant in code.co_consts:
-        yield from _content(constant) if isinstance(constant, CodeType) else (repr(constant),)
+        if isinstance(constant, CodeType):
+            yield from _content(constant)
+        else:
+            # A set's order is of the process.
+            yield repr(sorted(constant, key=repr) if isinstance(constant, frozenset) else constant)
 
 
 def _globals(function: FunctionType) -> Iterator[tuple[str, Any]]:
