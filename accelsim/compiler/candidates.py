@@ -53,8 +53,7 @@ def arrangements(plan: Plan, chip: Chip, schedule: str = AUTO) -> list[tuple[Arr
         if reason:
             raise InputError("--schedule", schedule, *reason)
         return [tuple(replace(one, name=schedule) for one in ways) for ways in found.ways(schedule)]
-    # Where all weights stay on the chip, nothing is gained by products that are done ahead.
-    possible = [one for one in SCHEDULES if not found.against(one) and (one != HOISTED or found.streams)]
+    possible = [one for one in SCHEDULES if not found.against(one)]
     return [ways for one in sorted(possible, key=_SIMPLICITY.index) for ways in found.ways(one)]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from accelsim.chip import Chip
 from accelsim.compiler.emitter import Emitter, Operand, Token
 from accelsim.compiler.phases import Phases
-from accelsim.compiler.placed import Placement
+from accelsim.compiler.placed import STATE_BLOCK, Placement
 from accelsim.compiler.products import Products
 from accelsim.compiler.projections import Projections
 from accelsim.compiler.shared import Place, Shared
@@ -182,7 +182,7 @@ class _Lowering:
             address = placed.buffers[stage.cell.state] + before % 2 * shared.placement.state_pitch
             shared.vector(
                 place,
-                shared.placement.constants[id(stage), "state"],
+                shared.placement.constants[STATE_BLOCK],
                 source_type=Source.NONE,
                 length=stage.elements,
                 destination_type=Destination.INT16,

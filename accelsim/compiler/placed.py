@@ -8,6 +8,9 @@ from accelsim.compiler.hoisting import Projection
 from accelsim.compiler.stages import Product, Stage
 from accelsim.isa.program import Region
 
+STATE_BLOCK = 0, "state"
+"""The block that fills every state that is not hidden."""
+
 
 @dataclass
 class PlacedProduct:
@@ -124,8 +127,8 @@ class Placement:
         Weights and parameters, from DRAM address 0 on.
     regions : list of Region
     constants : dict
-        (id of stage, block name) -> address, of the blocks that fill initial states; they come with the first stage's
-        parameters.
+        (id of stage, "hidden") -> address, of the blocks that fill initial hidden states, and `STATE_BLOCK`'s, which
+        fills all other states; they come with the first stage's parameters.
     """
 
     segments: list[list[PlacedStage]]

@@ -9,7 +9,7 @@ from accelsim.compiler.hoisting import new_projection
 from accelsim.compiler.layout import Packer, align, int8_block, parameter_block, weights_bytes
 from accelsim.compiler.memories import Memory
 from accelsim.compiler.place_projections import place_projections
-from accelsim.compiler.placed import PlacedProduct, PlacedStage, Placement
+from accelsim.compiler.placed import STATE_BLOCK, PlacedProduct, PlacedStage, Placement
 from accelsim.compiler.stages import Plan, Segment, Sequence, Stage
 from accelsim.errors import CapacityError
 from accelsim.isa import opcodes
@@ -196,7 +196,7 @@ def _place_weights(placed: PlacedStage, memory: Memory, image: bytearray, chip: 
 def _place_parameters(
     placed: PlacedStage, initial: dict[tuple[int, str], bytes], memory: Memory, image: bytearray, chip: Chip
 ) -> dict[tuple[int, str], int]:
-    """Bias and blocks of a stage, and the blocks of `initial`, of which equal ones share their place."""
+    """Bias and blocks of a stage, and the blocks of `initial`."""
     chunk = bytearray()
     for one in placed.products:
         one.bias = len(chunk)
@@ -206,12 +206,11 @@ def _place_parameters(
         chunk += bytes(align(len(chunk), opcodes.PARAM_BYTES) - len(chunk))
         placed.blocks[step.name] = len(chunk)
         chunk += step.block
-    places: dict[bytes, int] = {}
-    for block in initial.values():
-        if block not in places:
-            chunk += bytes(align(len(chunk), opcodes.PARAM_BYTES) - len(chunk))
-            places[block] = len(chunk)
-            chunk += block
+    places: dict[tuple[int, str], int] = {}
+    for key, block in initial.items():
+        chunk += bytes(align(len(chunk), opcodes.PARAM_BYTES) - len(chunk))
+        places[key] = len(chunk)
+        chunk += block
     start = memory.take(f"{placed.stage.layer.name} parameters", len(chunk))
     for one in placed.products:
         one.bias += start
@@ -222,16 +221,17 @@ def _place_parameters(
     image.extend(bytes(align(len(image), chip.dram.burst_bytes) - len(image)))
     placed.parameters, placed.parameters_dram, placed.parameters_bytes = start, len(image), len(chunk)
     image += chunk
-    return {key: start + places[block] for key, block in initial.items()}
+    return {key: start + place for key, place in places.items()}
 
 
 def _initial_blocks(stages: Sequential[Stage]) -> dict[tuple[int, str], bytes]:
-    blocks = {}
-    for stage in stages:
-        if stage.cell.is_recurrent:
-            blocks[id(stage), "state"] = parameter_block()
-            blocks[id(stage), "hidden"] = int8_block(zero_point=stage.cell.initial_hidden)
-    return blocks
+    """Of what states begin with: hidden ones each with a zero point of their own, the others with 0.
+
+    Hidden states whose zero points are equal could share a block; but then cycles would depend on calibration.
+    """
+    recurrent = [stage for stage in stages if stage.cell.is_recurrent]
+    blocks = {(id(stage), "hidden"): int8_block(zero_point=stage.cell.initial_hidden) for stage in recurrent}
+    return blocks | ({STATE_BLOCK: parameter_block()} if recurrent else {})
 
 
 def _state_pitch(stages: Sequential[Stage], sram: Sram) -> int:

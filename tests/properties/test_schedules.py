@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accelsim.chip import Chip, load_chip
 from accelsim.compiler import compile_graph
-from accelsim.compiler.arrangement import HOISTED, SCHEDULES, Arrangement
+from accelsim.compiler.arrangement import HOISTED, INTERLEAVED, SCHEDULES, Arrangement
 from accelsim.compiler.build import Compiler
 from accelsim.compiler.candidates import arrangements
 from accelsim.errors import CapacityError, DeadlockError, HazardError, InputError
@@ -123,6 +123,17 @@ def test_schedules_by_name(graph: QGraph, chip: Chip, schedule: str, seed: int) 
 
 
 @settings(FAST, max_examples=40)
+@given(networks(), st.one_of(chips(), chips(weights_bytes=1 << 12)))
+def test_no_schedule_by_name_takes_fewer_cycles(graph: QGraph, chip: Chip) -> None:
+    """Whether weights stream or stay."""
+    with contextlib.suppress(CapacityError):
+        best = time_program(compile_scheduled(graph, chip).program).counters.cycles
+        for name in SCHEDULES:
+            with contextlib.suppress(InputError):
+                assert time_program(compile_scheduled(graph, chip, schedule=name).program).counters.cycles >= best
+
+
+@settings(FAST, max_examples=40)
 @given(networks(), chips(weights_bytes=1 << 12))
 def test_the_choice_is_never_behind_the_estimate(graph: QGraph, chip: Chip) -> None:
     try:
@@ -212,3 +223,13 @@ def test_a_hoisted_programs_length_does_not_depend_on_the_number_of_steps() -> N
     # A last chunk of fewer steps has instructions of its own.
     assert len(set(lengths.values())) <= 2, lengths
     assert max(lengths.values()) <= 200
+
+
+@pytest.mark.parametrize("schedule", [one for one in SCHEDULES if one != INTERLEAVED])
+def test_a_program_takes_as_long_whatever_its_weights_and_scales(schedule: str) -> None:
+    """Cycles of a shape are those of any model of that shape."""
+    graphs = [random_graph(seed, steps=6, sizes=(9, 14, 11), linear_first=7, linear=5) for seed in range(4)]
+    chip = load_chip("tx5368-small")
+    programs = [compile_scheduled(graph, chip, schedule=schedule).program for graph in graphs]
+    assert len({program.image for program in programs}) == len(programs)
+    assert len({time_program(program).counters.cycles for program in programs}) == 1
