@@ -20,13 +20,13 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from accelsim.api import Result, Timing, compile, load_program, quantize, run, sweep, time
     from accelsim.chip import Chip, chip_names, load_chip
-    from accelsim.errors import AccelsimError, CapacityError, InputError
+    from accelsim.errors import AccelsimError, CapacityError, DeadlockError, HazardError, InputError
     from accelsim.isa.program import Program
 
 _HOMES = {
     "accelsim.api": ("Result", "Timing", "compile", "load_program", "quantize", "run", "sweep", "time"),
     "accelsim.chip": ("Chip", "chip_names", "load_chip"),
-    "accelsim.errors": ("AccelsimError", "CapacityError", "InputError"),
+    "accelsim.errors": ("AccelsimError", "CapacityError", "DeadlockError", "HazardError", "InputError"),
     "accelsim.isa.program": ("Program",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -35,6 +35,8 @@ __all__ = [
     "AccelsimError",
     "CapacityError",
     "Chip",
+    "DeadlockError",
+    "HazardError",
     "InputError",
     "Program",
     "Result",
@@ -50,13 +52,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """A name of `__all__`, loaded now (PEP 562)."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    # Type checkers see the imports above, and no other name.
+    def __getattr__(name: str) -> object:
+        """A name of `__all__`, loaded now (PEP 562)."""
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOME_OF[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

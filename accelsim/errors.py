@@ -8,12 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 
 class AccelsimError(Exception):
     """Base of every error raised on purpose."""
 
     exit_code = 70
+    _made_of: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
+        """Keep what it is made of, which its `__init__` makes a text of."""
+        error = super().__new__(cls, *arguments)
+        error._made_of = arguments, keywords
+        return error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From its fields: an exception is otherwise copied, or sent to another process, from its text alone."""
+        return _made_again, (type(self), *self._made_of)
 
 
 class InternalError(AccelsimError):
@@ -108,3 +120,7 @@ class HazardError(InputError):
         self.hazards = tuple(hazards)
         self.count = count
         super().__init__(where, f"{count} hazard{'s' if count != 1 else ''}", "; ".join(hazards))
+
+
+def _made_again(kind: type[AccelsimError], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> AccelsimError:
+    return kind(*arguments, **keywords)

@@ -1,5 +1,29 @@
 """The command line: one command a step of the toolchain, under its own name and under the vendor's."""
 
-from accelsim.cli.entry import main
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line: `accelsim.cli.entry.main`.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; those of the process where absent.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    try:
+        from accelsim.cli.entry import main as run
+    except KeyboardInterrupt:
+        sys.stderr.write("accelsim: error: interrupted\n")
+        return 130
+    return run(arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -137,14 +137,14 @@ class Program:
 
     name: str
     isa_version: int
-    chip: Chip
+    chip: Chip = field(repr=False)
     schedule: str
-    words: tuple[int, ...]
+    words: tuple[int, ...] = field(repr=False)
     inputs: tuple[HostTensor, ...]
     outputs: tuple[HostTensor, ...]
     regions: tuple[Region, ...]
     layers: tuple[LayerInfo, ...]
-    image: bytes
+    image: bytes = field(repr=False)
     image_address: int
 
     @classmethod
