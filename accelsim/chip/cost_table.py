@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
+import math
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from accelsim.chip.faults import explain, nearest
 from accelsim.chip.section import Amount, Positive, Section, misfit
 from accelsim.errors import InputError, ManyErrors
 from accelsim.resources import resource_root
+from accelsim.toml_input import parse_toml
 
 DEFAULT_COST_TABLE = "45nm"
 """The table of a chip that names none."""
@@ -75,6 +77,15 @@ class SramLeakage(Section):
     source: Source = Field(description="Where the figure comes from.")
 
 
+MOST_POWER = 4
+"""Wires make the energy of an access go with the square root of the size; more than this is two sizes mixed up."""
+
+
+def power_of(first: AccessEnergy, second: AccessEnergy) -> float:
+    """The power of the size that the energy of an access goes with, between two points."""
+    return math.log(second.energy_pj / first.energy_pj) / math.log(second.capacity_bytes / first.capacity_bytes)
+
+
 class SramCost(Section):
     """A memory on the chip.
 
@@ -100,6 +111,11 @@ class SramCost(Section):
         if len(sizes) > 1 and not all(point.energy_pj for point in self.accesses):
             found = [point.energy_pj for point in self.accesses]
             raise misfit("accesses", found, "energies greater than 0, as a power law goes through them")
+        for first, second in pairwise(self.accesses):
+            if abs(power_of(first, second)) > MOST_POWER:
+                both = f"{first.energy_pj:g} and {second.energy_pj:g} pJ"
+                near = f"{both} at {first.capacity_bytes:,} and {second.capacity_bytes:,} bytes"
+                raise misfit("accesses", near, f"energies that go with a power of the size of at most {MOST_POWER}")
         return self
 
 
@@ -219,16 +235,14 @@ def load_cost_table(
 
 def _read(path: Path) -> CostTable:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(path, "", f"not TOML: {error}") from None
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InputError(path, "", "not UTF-8 text", "a cost table") from None
     except (OSError, ValueError) as error:
         # A name with a null character is a ValueError.
         reason = error.strerror if isinstance(error, OSError) else None
         raise InputError(path, "", str(reason or error), "a cost table") from None
-    return check_cost_table(data, path)
+    return check_cost_table(parse_toml(text, path), path)
 
 
 def check_cost_table(data: dict[str, Any], where: str | Path) -> CostTable:

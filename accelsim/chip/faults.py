@@ -33,6 +33,9 @@ _EXPECTED = {
     "string_pattern_mismatch": "letters, digits, '_', '.' and '-'; neither '.' nor '-' first",
 }
 """What should stand there, by pydantic's types of error."""
+_PATTERNS = {r"\S": "a text that is not blank"}
+"""The same, by the pattern that a text does not have; else it is that of a name."""
+_LONG = 10**40
 
 
 def explain(item: Any, where: str | Path, model: type[BaseModel], keys: set[str]) -> InputError:
@@ -66,6 +69,8 @@ def explain(item: Any, where: str | Path, model: type[BaseModel], keys: set[str]
 def explained(item: Any) -> tuple[str, str]:
     """Of an error of pydantic's: what was found, and what was expected."""
     text = _EXPECTED.get(item["type"])
+    if item["type"] == "string_pattern_mismatch":
+        text = _PATTERNS.get(item["ctx"]["pattern"], text)
     # What such a file can get wrong beyond these is said in the words of the library.
     expected = text.format(**item.get("ctx", {})) if text else str(item["msg"])
     return f"found {shown(item['input'])}", expected
@@ -81,6 +86,9 @@ def shown(value: Any) -> str:
     """A value as a chip file would have it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and abs(value) >= _LONG:
+        # Python writes no integer of more than some thousand digits.
+        return "an integer of many digits"
     return "a table" if isinstance(value, dict) else repr(value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from accelsim.chip.faults import explain, nearest, shown
 from accelsim.chip.model import Chip
 from accelsim.errors import InputError, ManyErrors
 from accelsim.resources import resource_root
+from accelsim.toml_input import parse_toml
 
 
 def _folder() -> Path:
@@ -55,11 +55,7 @@ def load_chip(name_or_path: str | Path) -> Chip:
 
 def load_chip_text(content: str, where: str | Path) -> Chip:
     """The chip a TOML text describes; `where` names it in messages."""
-    try:
-        data = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(where, "", f"not TOML: {error}") from None
-    return check_chip(data, where)
+    return check_chip(parse_toml(content, where), where)
 
 
 def check_chip(data: dict[str, Any], where: str | Path) -> Chip:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _FILE_WIDTH = 160
 """Columns of what is printed to a file or a pipe, where no terminal sets a limit."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream of the process is one; there is none where the program was started with it closed."""
+    return stream is not None and stream.isatty()
 
 
 def say(text: str) -> None:
@@ -91,7 +96,7 @@ def show(*renderables: Any) -> None:
 
     if sys.stdout is None:
         return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _FILE_WIDTH
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else _FILE_WIDTH
     console = Console(file=sys.stdout, width=width, highlight=False)
     texts = []
     for renderable in renderables:
@@ -120,7 +125,7 @@ def progress_bar(text: str, *, silent: bool = False) -> Iterator[Callable[[int, 
     silent : bool
         Never show one.
     """
-    if silent or not sys.stderr.isatty():
+    if silent or not is_terminal(sys.stderr):
         yield None
         return
     from rich.console import Console
@@ -142,7 +147,7 @@ def spinner(text: str, *, silent: bool = False) -> Iterator[None]:
     silent : bool
         Never show one.
     """
-    if silent or not sys.stderr.isatty():
+    if silent or not is_terminal(sys.stderr):
         yield
         return
     from rich.console import Console

@@ -92,7 +92,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _arguments(arguments: Sequence[str] | None) -> list[str]:
-    return list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for text in given:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # A file's name gets into the files that are made of it, which are UTF-8.
+            raise click.UsageError(f"the argument {text!a} is not UTF-8 text") from None
+    return given
 
 
 def _usage_text(error: click.ClickException) -> str:

@@ -56,6 +56,22 @@ def check_output_folder(folder: Path) -> None:
         raise InputError(folder, "", f"{standing} is not writable", _EXPECTED)
 
 
+def check_no_input(output: Path, option: str, *inputs: Path | None) -> None:
+    """Refuse, before any work, an output that is one of the inputs.
+
+    Parameters
+    ----------
+    output : Path
+    option : str
+        That names it, for messages.
+    inputs : Path or None
+        Files that are read; None for one that is not given.
+    """
+    for one in inputs:
+        if one is not None and output.exists() and one.exists() and os.path.samefile(output, one):
+            raise InputError(option, "", f"{output} is an input", "another file")
+
+
 @contextmanager
 def output_folder(folder: Path) -> Iterator[Path]:
     """The folder, made where it does not exist; what was made is removed again where the block fails.

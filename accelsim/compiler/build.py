@@ -46,7 +46,7 @@ class Compiler:
     """
 
     def __init__(self, graph: QGraph, chip: Chip, *, batch: int = 1, reuse: Reuse | None = None) -> None:
-        if not 1 <= batch <= MOST_FRAMES:
+        if type(batch) is not int or not 1 <= batch <= MOST_FRAMES:
             raise InputError("--batch", "", f"found {batch}", f"1 to {MOST_FRAMES}")
         self.graph = graph
         self.chip = chip

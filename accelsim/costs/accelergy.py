@@ -30,7 +30,6 @@ A component's energy is of one size of memory, so an imported memory's energy ho
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +41,7 @@ from accelsim.chip.cost_table import CostTable, check_cost_table, load_cost_tabl
 from accelsim.chip.faults import explain, nearest, shown
 from accelsim.chip.section import Positive, Section, misfit
 from accelsim.errors import InputError, ManyErrors
+from accelsim.toml_input import parse_toml
 
 _RANGE = re.compile(r"\[\d+\.\.\d+\]")
 _SRAMS = ("default", "weights", "activations", "accumulators", "parameters")
@@ -207,9 +207,7 @@ class _Source:
 
 def _read_map(path: Path) -> AccelergyMap:
     try:
-        return AccelergyMap.model_validate(tomllib.loads(_text(path, "a map of components")))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(path, "", f"not TOML: {error}") from None
+        return AccelergyMap.model_validate(parse_toml(_text(path, "a map of components"), path))
     except ValidationError as error:
         raise ManyErrors([explain(item, path, AccelergyMap, set()) for item in error.errors()]) from None
 

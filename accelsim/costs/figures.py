@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.chip import Chip, Sram
-from accelsim.chip.cost_table import Composed, CostTable, SramCost, load_cost_table
+from accelsim.chip.cost_table import Composed, CostTable, SramCost, load_cost_table, power_of
 from accelsim.chip.model import EnergyChoice, Srams
 
 SRAMS = tuple(Srams.model_fields)
@@ -184,8 +184,7 @@ def access_pj(cost: SramCost, capacity_bytes: int) -> float:
         return points[0].energy_pj
     low = _segment(cost, capacity_bytes)
     first, second = points[low], points[low + 1]
-    power = math.log(second.energy_pj / first.energy_pj) / math.log(second.capacity_bytes / first.capacity_bytes)
-    return float(first.energy_pj * (capacity_bytes / first.capacity_bytes) ** power)
+    return float(first.energy_pj * (capacity_bytes / first.capacity_bytes) ** power_of(first, second))
 
 
 def _segment(cost: SramCost, capacity_bytes: int) -> int:

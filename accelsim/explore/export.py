@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def check_exports(paths: Sequence[Path], folder: Path | None = None) -> None:
             raise InputError("--export", str(path), "is a directory", "a file name")
         if not path.parent.is_dir() and (folder is None or path.parent.absolute() != folder.absolute()):
             raise InputError("--export", str(path), f"{path.parent} is no folder", "a file in a folder that is there")
+        if path.parent.is_dir() and not os.access(path.parent, os.W_OK | os.X_OK):
+            raise InputError("--export", str(path), f"{path.parent} is not writable", "a file in a folder that is")
 
 
 def export_points(results: Results, path: Path) -> None:

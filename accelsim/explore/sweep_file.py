@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from accelsim.errors import InputError
 from accelsim.explore.axes import BATCH, Axis, Value, axis, parse_axis
 from accelsim.isa.atomic import read_bytes
 from accelsim.isa.nearest import nearest
+from accelsim.toml_input import parse_toml
 
 _KEYS = ("models", "chip", "schedule", "grid", "points", "where", "objective", "trials", "seed")
 
@@ -67,9 +67,10 @@ def read_sweep_file(path: Path) -> SweepFile:
         Not TOML; an unknown key, with the nearest known; a value of another type.
     """
     try:
-        data = tomllib.loads(read_bytes(path, "a sweep file").decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = read_bytes(path, "a sweep file").decode()
+    except UnicodeDecodeError as error:
         raise InputError(path, "", f"not TOML: {error}") from None
+    data = parse_toml(text, path)
     for key in data:
         if key not in _KEYS:
             raise InputError(path, key, "unknown key" + nearest(key, _KEYS), f"one of {', '.join(_KEYS)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from accelsim.isa.definition import definition
 from accelsim.isa.nearest import nearest
 from accelsim.isa.program import HostTensor, LayerInfo, Program, Region
 from accelsim.isa.toml_text import toml_lines, toml_string, toml_value
+from accelsim.toml_input import parse_toml
 
 FORMAT = "accelsim-program"
 FORMAT_VERSION = 1
@@ -152,11 +152,10 @@ def _load(content: bytes, where: str | Path) -> dict[str, Any]:
     is_whole = trailer == f"{_TRAILER}{digest}\n".encode()
     # The kind of file is judged first: "altered" would mislead where it was never a program.
     try:
-        data = tomllib.loads(content.decode())
+        text = content.decode()
     except UnicodeDecodeError:
         raise InputError(where, "", "not UTF-8 text", f"a compiled program ({FORMAT})") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(where, "", f"not TOML: {error}", f"a compiled program ({FORMAT})") from None
+    data = parse_toml(text, where, f"a compiled program ({FORMAT})")
     table = _Table(data, where, "")
     table.expect("format", FORMAT)
     table.expect("format_version", FORMAT_VERSION)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from accelsim.cli.console import say, say_written
-from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
+from accelsim.cli.output_folder import check_no_input, check_output_folder, outpath_option, output_folder
 from accelsim.cli.program_file import open_program, program_options
 
 
@@ -28,7 +28,9 @@ def disasm_command(program: Path | None, config: Path | None, weight: Path | Non
     from accelsim.isa.asm_file import disassemble_program
     from accelsim.isa.atomic import write_files
 
-    opened, _ = open_program(program, config, weight)
+    opened, cfg = open_program(program, config, weight)
+    if output is not None:
+        check_no_input(output, "--output", cfg, weight or cfg.with_suffix(".weight"))
     text = disassemble_program(opened)
     if output is None:
         say(text.removesuffix("\n"))

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from accelsim.cli.console import print_json, say, say_written, show, table
+from accelsim.cli.output_folder import check_no_input
 
 
 class _Tables(click.Group):
@@ -19,7 +20,8 @@ class _Tables(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] in self.commands:
             return super().resolve_command(ctx, args)
-        return "show", self.commands["show"], args
+        # What was said before the name is meant for what shows it.
+        return "show", self.commands["show"], [*args, *(["--json"] if ctx.params.get("as_json") else [])]
 
 
 @click.group(
@@ -149,6 +151,7 @@ def import_command(ert: Path, art: Path | None, mapping: Path, out: Path) -> Non
 
     if out.suffix != ".toml":
         raise InputError("--out", "", f"found {out}", "a name that ends in .toml")
+    check_no_input(out, "--out", ert, art, mapping)
     made = import_accelergy(ert, mapping, art)
     given = ["accelsim", "energy", "import", str(ert), *(["--area", str(art)] if art else [])]
     command = shlex.join([*given, "--map", str(mapping), "--out", str(out)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 from accelsim.cli.console import say_written
 from accelsim.cli.cost_choice import energy_option, with_energy
 from accelsim.cli.engine_choice import simulating
-from accelsim.cli.output_folder import check_output_folder, output_folder
+from accelsim.cli.output_folder import check_no_input, check_output_folder, output_folder
 from accelsim.errors import InputError
 
 _SQLITE = b"SQLite format 3\0"
@@ -42,7 +41,7 @@ def report_command(source: Path, weight: Path | None, out: Path | None, energy: 
     sweep's database: the Pareto front, what its keys do, every point and its layers.
     """
     page = out or Path("sweep.html" if source.is_dir() else f"{source.stem}.html")
-    _check_page(page, source)
+    _check_page(page, source, weight)
     options = {"--weight": weight, "--energy": energy}
     given = [text for name, value in options.items() if value is not None for text in (name, str(value))]
     command = shlex.join(["accelsim", "report", str(source), *given])
@@ -60,13 +59,12 @@ def report_command(source: Path, weight: Path | None, out: Path | None, energy: 
     say_written([page])
 
 
-def _check_page(page: Path, source: Path) -> None:
+def _check_page(page: Path, *inputs: Path | None) -> None:
     """Refuse, before any work, a page that can't be written, or that would replace its own input."""
     if page.is_dir():
         raise InputError("--out", "", f"{page} is a folder", "a file name")
     check_output_folder(page.parent)
-    if page.exists() and source.exists() and os.path.samefile(page, source):
-        raise InputError("--out", "", f"{page} is the input", "another file")
+    check_no_input(page, "--out", *inputs)
 
 
 def _is_database(source: Path) -> bool:

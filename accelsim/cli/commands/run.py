@@ -12,7 +12,7 @@ from accelsim.cli.chip_choice import check_compiled_for, chip_option
 from accelsim.cli.console import note, print_json, say, say_written
 from accelsim.cli.cost_choice import energy_option, with_energy
 from accelsim.cli.engine_choice import engine_option, simulating
-from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
+from accelsim.cli.output_folder import check_no_input, check_output_folder, outpath_option, output_folder
 from accelsim.cli.plot_choice import PlotChoice, plot_choice, plot_options
 from accelsim.cli.program_file import open_program, program_options
 from accelsim.cli.state import State, pass_state
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FRAMES_SHOWN = 12
 """Frames whose class is printed, where the data has labels."""
+VALUES = "output.npy", "output_float.npy"
+"""Files of results: as on the device, and dequantized."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def run_command(state: State, /, **options: Any) -> None:
 
 def _run(state: State, options: Options) -> None:
     check_output_folder(options.outpath)
+    for name in (*VALUES, "profile.csv"):
+        check_no_input(options.outpath / name, "--outpath", options.data)
     check_trace_file(options.trace, banks=options.trace_banks)
     program, cfg = open_program(options.program, options.config, options.weight)
     check_compiled_for(state, options.chip, program, str(cfg))
@@ -132,7 +136,7 @@ def _run(state: State, options: Options) -> None:
     values = dequantize(host_tensor(program.outputs[0]), run.outputs)
     profile = build_profile(program, run.counters, len(frames))
     recognised = _recognition(options.data, values)
-    contents = {"output.npy": npy_bytes(run.outputs), "output_float.npy": npy_bytes(values)}
+    contents = {VALUES[0]: npy_bytes(run.outputs), VALUES[1]: npy_bytes(values)}
     contents |= files_of(profile, program, options.drawn)
     with output_folder(options.outpath) as folder:
         written = {folder / name: content for name, content in contents.items()}

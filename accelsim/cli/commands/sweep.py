@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli.chip_choice import DEFAULT_CHIP, chip_option, named_chip
-from accelsim.cli.console import note, print_json, progress_bar, say_written
+from accelsim.cli.console import is_terminal, note, print_json, progress_bar, say_written
 from accelsim.cli.cost_choice import energy_option
 from accelsim.cli.output_folder import check_output_folder, output_folder
 from accelsim.cli.state import State, pass_state
@@ -222,7 +222,7 @@ def _ask_about(sweep: Sweep, options: Options, trials: int | None) -> None:
     size = sweep.space.size
     if options.yes or size <= _MANY or trials is not None:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         expected = f"at most {_MANY:,}, or --yes, or a search with --objective"
         raise InputError("--set", "", f"{size:,} points", expected)
     click.confirm(f"{size:,} points, at some milliseconds or seconds each. Simulate them all?", abort=True, err=True)

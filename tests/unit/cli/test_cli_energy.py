@@ -89,3 +89,29 @@ def test_an_import(accelsim: Program, files: Files) -> None:
     error = refused(accelsim, files, "energy", "import", ert, "--map", mapping, "--out", files / "other.toml")
     assert error.endswith("map.toml: dram.component: 'chip.DROM' is not in " + f"{ert}; nearest: chip.DRAM")
     assert "expected a name that ends in .toml" in accelsim("energy", "import", ert, "--map", mapping, "--out", "x").err
+
+
+def test_json_before_the_name_is_meant_for_the_table(accelsim: Program) -> None:
+    assert json.loads(accelsim.ok("energy", "--json", "45nm")) == json.loads(accelsim.ok("energy", "45nm", "--json"))
+    assert {one["name"] for one in json.loads(accelsim.ok("energy", "--json"))} >= {"45nm", "7nm"}
+
+
+def test_sizes_close_together_with_energies_far_apart(accelsim: Program, files: Files) -> None:
+    """A power law through them has no figure for other sizes."""
+    table = accelsim.ok("energy", "45nm", "--toml")
+    steep = table.replace("capacity_bytes = 8192", "capacity_bytes = 32767")
+    assert steep != table
+    (files / "steep.toml").write_text(steep)
+    error = refused(accelsim, files, "energy", files / "steep.toml")
+    found = (
+        "sram.default.accesses: found '10 and 20 pJ at 32,767 and 32,768 bytes'; expected energies that go with a power"
+    )
+    assert found in error
+
+
+def test_a_blank_source(accelsim: Program, files: Files) -> None:
+    table = accelsim.ok("energy", "45nm", "--toml")
+    before, mark, after = table.partition('energy_source = "')
+    (files / "blank.toml").write_text(before + mark + ' "\n#' + after)
+    error = refused(accelsim, files, "energy", files / "blank.toml")
+    assert error.endswith("energy_source: found ' '; expected a text that is not blank")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -319,3 +320,42 @@ def test_warnings_of_libraries_do_not_stand_before_the_error(files: Files) -> No
     result = subprocess.run([*command, "-s", files.out], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1, result.stderr
+
+
+def test_a_name_that_is_not_utf_8(accelsim: Program, files: Files) -> None:
+    """It gets into files that are UTF-8."""
+    name = str(files / "kws") + "\udcff\udcfe.onnx"
+    error = refused(accelsim, files, "compile", name, "--outpath", files.out)
+    assert error.startswith("the argument '")
+    assert error.endswith(r"kws\udcff\udcfe.onnx' is not UTF-8 text")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("chips", "{}/deep.toml"),
+        ("energy", "{}/deep.toml"),
+        ("compile", "{}/kws_quantize.onnx", "--chip", "{}/deep.toml", "--outpath", "{}/out"),
+        ("sweep", "--file", "{}/deep.toml", "--out", "{}/out"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("x = " + 3000 * "[" + 3000 * "]", "it nests too deeply"), ("x = 1" + 5000 * "0", "Exceeds the limit")],
+)
+def test_toml_that_python_can_not_follow(
+    accelsim: Program, files: Files, arguments: tuple[str, ...], text: str, expected: str
+) -> None:
+    (files / "deep.toml").write_text(text)
+    error = refused(accelsim, files, *(one.format(files.folder) for one in arguments))
+    assert error.startswith(f"{files / 'deep.toml'}: not TOML: {expected}")
+
+
+@pytest.mark.parametrize("command", ["run", "profile", "diff"])
+def test_a_closed_standard_error_is_no_mistake(files: Files, command: str) -> None:
+    program = str(files / "kws_quantize_r.cfg")
+    more = {"run": ["-i", str(files / "data.npz")], "profile": ["--no-plots"], "diff": [program]}[command]
+    outpath = [] if command == "diff" else ["--outpath", str(files.out)]
+    words = [sys.executable, "-m", "accelsim.cli", command, program, *more, *outpath]
+    result = subprocess.run(f"{shlex.join(words)} 2>&-", shell=True, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
