@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from accelsim.cli.output_folder import check_output_folder, output_folder
 from accelsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,15 +32,16 @@ def trace_option(function: _Function) -> _Function:
         click.option(
             "--trace-banks",
             is_flag=True,
-            help="With --trace FILE.json[.gz]: rows for the banks of the memories, too. The file is 4 to 8 times "
+            help="With --trace FILE.json[.gz]: rows for the banks of the memories, too. The file is 3 to 6 times "
             "as large.",
         ),
         click.option(
             "--trace",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Write every operation of one frame to FILE: .json[.gz] for ui.perfetto.dev, .vcd[.gz] for waveform "
-            "viewers. Loops are then gone through turn by turn.",
+            help="Write every operation of one frame, and what each unit waits for, to FILE: .json[.gz] for "
+            "ui.perfetto.dev, where a microsecond stands for a cycle, .vcd[.gz] for waveform viewers. Rows of memory "
+            "banks come with --trace-banks. Loops are then gone through turn by turn.",
         ),
     ):
         function = decorate(function)
@@ -58,7 +60,7 @@ def check_trace_file(path: Path | None, *, banks: bool = False) -> None:
     Raises
     ------
     InputError
-        Another ending, a folder in its place, or a folder that is missing or not writable; banks in a file that has no
+        Another ending, a folder in its place, or a folder that can't be written or made; banks in a file that has no
         place for them.
     """
     if path is None:
@@ -71,15 +73,15 @@ def check_trace_file(path: Path | None, *, banks: bool = False) -> None:
         raise InputError("--trace-banks", "", f"given with {path}", "--trace FILE.json or .json.gz")
     if path.is_dir():
         raise InputError(path, "", "is a directory", "a file name")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError("--trace", "", f"{path}: no writable folder {path.parent}", "a file in a folder that is there")
+    check_output_folder(path.parent)
 
 
 @contextlib.contextmanager
 def trace_file(path: Path | None, program: Program, *, banks: bool = False) -> Iterator[Writer | None]:
-    """What takes the events; the file is there when the block ends well, and not at all otherwise.
+    """What takes the events; the file is there when the block ends well, and not at all otherwise, nor is its folder
+    where that had to be made.
 
-    Call `finish_trace` at the end of the block.
+    Call `finish_trace` when the run is over. What else is to be written, or nothing at all, is written in the block.
 
     Parameters
     ----------
@@ -98,15 +100,16 @@ def trace_file(path: Path | None, program: Program, *, banks: bool = False) -> I
         yield None
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _writer(temporary, path.name, program, banks) as writer:
-            yield writer
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(path, "", f"can't be written: {error.strerror or error}", "a writable file") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with output_folder(path.parent):
+        try:
+            with _writer(temporary, path.name, program, banks) as writer:
+                yield writer
+            os.replace(temporary, path)
+        except OSError as error:
+            raise InputError(path, "", f"can't be written: {error.strerror or error}", "a writable file") from None
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def _writer(path: Path, name: str, program: Program, banks: bool) -> Writer:
@@ -121,7 +124,7 @@ def _writer(path: Path, name: str, program: Program, banks: bool) -> Writer:
 
 
 def finish_trace(writer: Writer | None, program: Program, counters: Counters) -> None:
-    """Write what only the end of a run tells.
+    """Write what only the end of a run tells, and close the file.
 
     Parameters
     ----------
@@ -133,10 +136,11 @@ def finish_trace(writer: Writer | None, program: Program, counters: Counters) ->
     """
     from accelsim.trace.vcd import VcdWriter
 
-    if isinstance(writer, VcdWriter):
-        writer.finish(counters.cycles)
-    elif writer is not None:
+    if writer is None:
+        return
+    if not isinstance(writer, VcdWriter):
         from accelsim.profile.bandwidth import bandwidth
 
         traffic = bandwidth(counters, program.chip)
         writer.traffic(traffic.traffic_bytes, traffic.bin_cycles, counters.cycles)
+    writer.finish(counters.cycles)

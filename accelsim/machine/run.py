@@ -16,6 +16,7 @@ from accelsim.timing.record import EVENT, Counters
 
 Engine = Literal["fast", "reference"]
 Events = NDArray[np.void]
+States = NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def run_program(
     engine: Engine = "fast",
     keep_events: bool = False,
     take_events: Callable[[Events], None] | None = None,
+    take_states: Callable[[States], None] | None = None,
     check_hazards: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
@@ -64,6 +66,9 @@ def run_program(
         Keep an event for each operation of the first frame.
     take_events : callable, optional
         Called with them instead, some thousands at a time, in order of completion; they are not kept.
+    take_states : callable, optional
+        Called with each change of what a unit does (STATE records), in order of cycle and `Unit`; those up to an
+        event's completion before the event.
     check_hazards : bool
         Check that every read of the first frame sees what program order says; on the reference engine, whichever is
         asked for.
@@ -84,13 +89,13 @@ def run_program(
     take = take_events or (chunks.append if keep_events else None)
     first: NDArray[np.int8] | None = None
     if engine == "reference" or check_hazards:
-        counters, first = _on_reference(program, frames[: program.batch], take, check_hazards, progress)
+        counters, first = _on_reference(program, frames[: program.batch], take, take_states, check_hazards, progress)
     else:
-        counters = time_frame(program, take_events=take, progress=progress)
+        counters = time_frame(program, take_events=take, take_states=take_states, progress=progress)
     outputs = run_functional(program, frames)
     if first is not None and not np.array_equal(outputs[: len(first)], first):
         # A hand-written program may race; that is its author's mistake, and the check says where.
-        _on_reference(program, frames[: program.batch], None, True, None)
+        _on_reference(program, frames[: program.batch], None, None, True, None)
         raise InternalError(f"{program.name}: the reference and the functional engine differ on the first frame")
     return Run(outputs, counters, np.concatenate(chunks) if keep_events and take_events is None else None)
 
@@ -100,6 +105,7 @@ def time_frame(
     *,
     engine: Engine = "fast",
     take_events: Callable[[Events], None] | None = None,
+    take_states: Callable[[States], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Counters:
     """The counts of one frame, or batch, without its values.
@@ -109,7 +115,7 @@ def time_frame(
     program : Program
     engine : str
         As in `run_program`.
-    take_events : callable, optional
+    take_events, take_states : callable, optional
         As in `run_program`.
     progress : callable, optional
         Called with the cycle from time to time.
@@ -122,22 +128,32 @@ def time_frame(
     if engine == "fast":
         from accelsim.machine.fast import time_program
 
-        return time_program(program, events=take_events, progress=progress).counters
+        return time_program(program, events=take_events, states=take_states, progress=progress).counters
     check_tensors(program)
     frame = np.zeros((1, *program.inputs[0].shape), dtype=np.int8)
-    return _on_reference(program, frame, take_events, False, progress)[0]
+    return _on_reference(program, frame, take_events, take_states, False, progress)[0]
 
 
 def _on_reference(
     program: Program,
     frames: NDArray[np.int8],
     take: Callable[[Events], None] | None,
+    take_states: Callable[[States], None] | None,
     check_hazards: bool,
     progress: Callable[[int], None] | None,
 ) -> tuple[Counters, NDArray[np.int8]]:
     from accelsim.machine.reference import run_reference
 
-    run = run_reference(program, frames, keep_events=take is not None, check_hazards=check_hazards, progress=progress)
+    run = run_reference(
+        program,
+        frames,
+        keep_events=take is not None,
+        keep_states=take_states is not None,
+        check_hazards=check_hazards,
+        progress=progress,
+    )
+    if take_states is not None and run.states is not None:
+        take_states(run.states)
     if take is not None and run.events is not None:
         take(run.events)
     return run.counters, run.output

@@ -74,6 +74,10 @@ EVENT = np.dtype(
 """One operation: `Unit`, instruction, layer (-1 for none); the cycles of its dispatch, first beat, last beat and of its
 last result; cycles it was issuing, and waiting by reason."""
 
+STATE = np.dtype([("cycle", "i8"), ("unit", "u1"), ("reason", "u1"), ("layer", "i2")])
+"""From this cycle on the `Unit` is in this state, for this layer (-1 for none); before its first it is idle. The cycles
+in between are those of `Counters.units`."""
+
 
 @dataclass
 class Counters:
@@ -144,12 +148,22 @@ class Accountant:
     counters : Counters
     begin : int
         The cycle from which on is counted.
+    keep_states : bool
+        Keep each change of a unit's state; memory then grows with the length of the run.
+
+    Attributes
+    ----------
+    changes : list of (cycle, unit, reason, layer)
+        In order; empty where they are not kept.
     """
 
-    def __init__(self, counters: Counters, begin: int = 0) -> None:
+    def __init__(self, counters: Counters, begin: int = 0, *, keep_states: bool = False) -> None:
         self.counters = counters
+        self.keep_states = keep_states
+        self.changes: list[tuple[int, int, int, int]] = []
         self._begin = self._since = begin
         self._states: list[tuple[Reason, int]] = [(Reason.IDLE, -1)] * len(Unit)
+        self._kept = list(self._states)
         self._results: dict[int, int] = {}
         self._transfers: dict[int, int] = {}
 
@@ -184,11 +198,20 @@ class Accountant:
         duration = now - self._since
         if duration <= 0:
             return
+        if self.keep_states:
+            self._keep()
         self._since = now
         for unit, (reason, layer) in enumerate(self._states):
             self.counters.units[unit, layer, reason] += duration
         cause, layer = self._cause()
         self.counters.causes[layer, cause] += duration
+
+    def _keep(self) -> None:
+        """Keep what has changed, in a cycle that is over."""
+        for unit, (reason, layer) in enumerate(self._states):
+            if self._kept[unit] != (reason, layer):
+                self._kept[unit] = reason, layer
+                self.changes.append((self._since - self._begin, unit, reason, layer))
 
     def _cause(self) -> tuple[Cause, int]:
         for unit, cause in ((Unit.MATRIX, Cause.MATRIX), (Unit.VECTOR, Cause.VECTOR)):

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from accelsim.errors import InternalError
 from accelsim.isa.opcodes import Unit
-from accelsim.timing.record import EVENT, Counters, Reason
+from accelsim.timing.record import EVENT, STATE, Counters, Reason
+from accelsim.trace.states import Stretches
 
 _QUEUED = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
 _COMPUTE = (Unit.MATRIX, Unit.VECTOR)
@@ -79,6 +80,42 @@ def check_events(events: NDArray[np.void], counters: Counters) -> None:
         reasons = (Reason.BUSY, *_WAITS) if unit in _COMPUTE else (Reason.BUSY,)
         for reason in reasons:
             _check_sums(name, mine, reason, counters.units[unit, :, reason])
+
+
+def check_states(states: NDArray[np.void], counters: Counters) -> None:
+    """Check the changes of units' states against the counters of a run.
+
+    They come in order of cycle and unit, each says something new, and the cycles in between sum to the counters', by
+    unit, layer and reason.
+
+    Parameters
+    ----------
+    states : STATE[changes]
+    counters : Counters
+
+    Raises
+    ------
+    InternalError
+        A rule is broken; says which, and where.
+    """
+    if states.dtype != STATE or states.ndim != 1:
+        raise InternalError(f"states are {states.dtype}[{states.ndim} axes], not a row of STATE records")
+    places = states["cycle"] * len(Unit) + states["unit"]
+    if (np.diff(places) <= 0).any() or (states["cycle"] < 0).any() or (states["cycle"] >= counters.cycles).any():
+        raise InternalError("states are not in order of the run's cycles and units")
+    for unit in Unit:
+        mine = states[states["unit"] == unit][["reason", "layer"]]
+        if (mine[1:] == mine[:-1]).any():
+            raise InternalError(f"{unit.name.lower()}: a state changes to what it is")
+    stretches = Stretches()
+    stretches.add(states)
+    unit, reason, layer, begin, end = stretches.finish(counters.cycles).T
+    sums = np.zeros_like(counters.units)
+    np.add.at(sums, (unit, layer, reason), end - begin)
+    if (sums != counters.units).any():
+        first = np.argwhere(sums != counters.units)[0]
+        name = f"{Unit(first[0]).name.lower()}: layer {first[1]}: {Reason(first[2]).name.lower()}"
+        raise InternalError(f"{name} cycles of the states sum to {sums[*first]}, counted {counters.units[*first]}")
 
 
 def _check_range(field: str, events: NDArray[np.void], low: int, high: int) -> None:

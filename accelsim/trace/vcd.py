@@ -3,21 +3,29 @@
 A scope a unit, with these signals; a value holds in the cycles from its time on. What events do not tell, they do not
 claim:
 
-* `busy`: 1 from an operation's first beat to its last (a load's, from when the one before has landed). Where `beats`
-  is less than these cycles, it waited in between.
+* `state`: what the unit does in a cycle, in words: busy (it issues a beat), what it waits for (semaphore, dependency,
+  bank, dram), or idle. Cycles of each add up to the profile's.
+* `active`: 1 from an operation's first beat to its last (a load's, from when the one before has landed), whether or not
+  it issues in between.
 * `stalled`: 1 while an operation is at the unit (it can be seen, and those before have issued their last beat), but has
   not begun.
 * `for_semaphore`, `for_dependency`, `for_bank`, `for_dram`: the cycles that the operation at the unit waits for each
   reason, in all. Where one alone is not 0, it is the reason of each of its waits.
 * `beats`: the cycles in which the operation at the unit issues, in all.
-* `instruction`, `layer`: what is at the unit; x for none. The file's head says their texts and names.
+* `instruction`, `assembly`, `layer`: what is at the unit: its number, its text, the name of its layer. x, or an empty
+  text, for none.
 * `begun`: how many operations have begun, so that each has an edge of its own.
 * `queue`: instructions that are dispatched but not started.
 * `under_way`: operations that have issued their last beat, but whose last result is not written.
 
-In a vector unit of stages all this is of the last stage, as events are. The scope `dram` has `read_bytes` and
+In a vector unit of stages all this is of the last stage, as events are. The scope `sequencer` has its `state` (it waits
+for its program: dram; or for a place in a queue: queue), and of what it dispatches the number so far, `dispatched`, and
+the last one's `instruction`. The scope `dram` has `read_bytes` and
 `written_bytes`, of the loads and stores that are done, so that their slope is the bandwidth. What the machine reads of
 its own program is in no event, nor what the host's queue feeds to the vector unit without DRAM's bus.
+
+Texts are variables of the type `string`, which the standard does not have, but GTKWave and most viewers since. A space
+in one is written as \\x20, and so is all that is not plain ASCII, a byte of UTF-8 each.
 
 A cycle is `1 / clock_mhz` microseconds, in the coarsest unit of the format in which it is a whole number; where there
 is none, times are rounded to the nearest femtosecond, each on its own.
@@ -33,43 +41,48 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accelsim.isa.assembler import format_instruction
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
-from accelsim.jit import Int64s, UInt8s, kernel, part
+from accelsim.timing.record import Reason
 from accelsim.timing.stream import Operation
+from accelsim.trace.changes import ADD, CLEAR, FIRST_CODE, SET, TEXT, UNKNOWN, ChangeFormat, Ints
 from accelsim.trace.order import Blocks, Event, Events, ProgramOrder
-
-Ints = NDArray[np.int64]
+from accelsim.trace.states import States
 
 _UNITS = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
 _WAITS = ("semaphore", "dependency", "bank", "dram")
 _SIGNALS = {
-    "busy": 1,
+    "state": TEXT,
+    "active": 1,
     "stalled": 1,
     **{f"for_{reason}": 64 for reason in _WAITS},
     "beats": 64,
     "instruction": 32,
-    "layer": 32,
+    "assembly": TEXT,
+    "layer": TEXT,
     "begun": 64,
     "queue": 32,
     "under_way": 32,
 }
 """Of a unit, with their bits."""
-_PLACES = {name: place for place, name in enumerate(_SIGNALS)}
 _TRANSFERRED = {Unit.LOAD: "read_bytes", Unit.STORE: "written_bytes"}
-_UNKNOWN = -1
-"""The value that is written as x; no signal is negative."""
+_SCOPES = {
+    "sequencer": {"state": TEXT, "dispatched": 64, "instruction": 32},
+    **{unit.name.lower(): _SIGNALS for unit in _UNITS},
+    "dram": dict.fromkeys(_TRANSFERRED.values(), 64),
+}
+_PLACES = {
+    place: number for number, place in enumerate((scope, name) for scope, names in _SCOPES.items() for name in names)
+}
+"""The number of each signal, by its scope and name."""
 _COLUMNS = (*Event._fields, "bytes")
-_CLEAR, _SET, _ADD = 0, 1, 2
-"""What a change does; in this order where several are of one cycle and signal."""
 _SCALES = ("s", "ms", "us", "ns", "ps", "fs")
 _LEVEL = 1
 """Of gzip."""
-_MOST_BYTES = 64 + 24 + 8
-"""Of a change's text, with its time."""
+_PRINTABLE = frozenset(range(ord("!"), ord("~") + 1)) - {ord("\\")}
+"""Characters that a text has as they are."""
 
 
 def timescale(clock_mhz: float) -> tuple[str, Fraction]:
@@ -124,17 +137,21 @@ class VcdWriter:
         self.order = ProgramOrder(program)
         self._blocks = Blocks()
         self.unit_of_time, self._cycle = timescale(program.chip.chip.clock_mhz)
-        bits = [*list(_SIGNALS.values()) * len(_UNITS), *[64] * len(_TRANSFERRED)]
-        self._bits = np.array(bits, dtype=np.int64)
-        self._values = np.zeros(len(bits), dtype=np.int64)
-        for unit in _UNITS:
-            self._values[[_signal(unit, "instruction"), _signal(unit, "layer")]] = _UNKNOWN
-        self._written = self._values.copy()
+        assembly = [format_instruction(instruction) for instruction in program.instructions]
+        layers = [layer.name for layer in program.layers]
+        self._texts = [_text(text) for text in (*(reason.name.lower() for reason in Reason), *layers, "", *assembly)]
+        self._no_text = len(Reason) + len(layers)
+        self._begin = dict.fromkeys(_SIGNALS, 0) | {"state": int(Reason.IDLE), "instruction": UNKNOWN}
+        """What a unit's signals are where it has no operation."""
+        self._begin |= {"assembly": self._no_text, "layer": self._no_text}
+        bits = [bits for names in _SCOPES.values() for bits in names.values()]
+        self._values = [self._begin.get(name, 0) for _, name in _PLACES]
+        self._format = ChangeFormat(bits, self._values, self._texts)
+        self._states = np.array([_signal(unit, "state") for unit in Unit], dtype=np.int64)
         self._free = np.zeros(len(_UNITS), dtype=np.int64)
         """The cycle after the last beat of each unit's operations so far."""
         self._pending = np.zeros((0, 4), dtype=np.int64)
         """Changes: cycle, signal, what to do, value."""
-        self._last_time = np.zeros(1, dtype=np.int64)
         self._file: IO[bytes] = path.open("xb")
         self._stream: Any = self._file
         if compressed:
@@ -146,8 +163,14 @@ class VcdWriter:
         for block in self._blocks.add(events):
             self._add(block)
 
+    def states(self, changes: States) -> None:
+        """Take changes of what units do (STATE records), in order; those up to an event's completion before it."""
+        cycles, reasons = changes["cycle"].astype(np.int64), changes["reason"].astype(np.int64)
+        found = _change(cycles, self._states[changes["unit"]], SET, reasons)
+        self._pending = np.concatenate([self._pending, found])
+
     def finish(self, cycles: int) -> None:
-        """Write what is left of a run of so many cycles, and its end.
+        """Write what is left of a run of so many cycles, and its end; close the file.
 
         Raises
         ------
@@ -159,8 +182,9 @@ class VcdWriter:
         self.order.check_empty()
         self._write(cycles)
         (end,) = self._times(np.array([cycles])).tolist()
-        if end > self._last_time[0]:
+        if end > self._format.last_time:
             self._stream.write(f"#{end}\n".encode())
+        self._close()
 
     def __enter__(self) -> VcdWriter:
         return self
@@ -168,18 +192,30 @@ class VcdWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stream is not self._file:
+        try:
+            self._close()
+        finally:
+            if error is not None:
+                self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        # Both are closed, whatever closing the first one says; closing twice does nothing.
+        try:
             self._stream.close()
-        self._file.close()
-        if error is not None:
-            self.path.unlink(missing_ok=True)
+        finally:
+            self._file.close()
 
     def _add(self, events: Events) -> None:
         rows = [(*event, _bytes(operation, event.unit)) for operation, event in self.order.add(events)]
         if not rows:
             return
         table = np.array(rows, dtype=np.int64)
-        changes = [self._pending]
+        dispatched, instruction = (table[:, _COLUMNS.index(name)] for name in ("dispatched", "instruction"))
+        changes = [
+            self._pending,
+            _change(dispatched, _signal(Unit.SEQUENCER, "dispatched"), ADD, np.ones_like(dispatched)),
+            _change(dispatched, _signal(Unit.SEQUENCER, "instruction"), SET, instruction),
+        ]
         for unit in _UNITS:
             mine = table[table[:, _COLUMNS.index("unit")] == unit]
             if len(mine):
@@ -196,39 +232,33 @@ class VcdWriter:
         begin = np.maximum(event["started"], free)
         told = {f"for_{reason}": event[reason] for reason in _WAITS}
         told |= {"beats": event["busy"], "instruction": event["instruction"]}
-        told["layer"] = np.where(event["layer"] < 0, _UNKNOWN, event["layer"])
+        told["assembly"] = self._no_text + 1 + event["instruction"]
+        told["layer"] = np.where(event["layer"] < 0, self._no_text, len(Reason) + event["layer"])
         one = np.ones_like(end)
         stalled = begin > there
         found = [
-            _change(there, _signal(unit, "stalled"), _SET, one)[stalled],
-            _change(begin, _signal(unit, "stalled"), _SET, 0 * one)[stalled],
-            _change(begin, _signal(unit, "busy"), _SET, one),
-            _change(begin, _signal(unit, "begun"), _ADD, one),
-            _change(event["dispatched"], _signal(unit, "queue"), _ADD, one),
-            _change(event["started"], _signal(unit, "queue"), _ADD, -one),
-            _change(end, _signal(unit, "under_way"), _ADD, one),
-            _change(event["done"] + 1, _signal(unit, "under_way"), _ADD, -one),
+            _change(there, _signal(unit, "stalled"), SET, one)[stalled],
+            _change(begin, _signal(unit, "stalled"), SET, 0 * one)[stalled],
+            _change(begin, _signal(unit, "active"), SET, one),
+            _change(begin, _signal(unit, "begun"), ADD, one),
+            _change(event["dispatched"], _signal(unit, "queue"), ADD, one),
+            _change(event["started"], _signal(unit, "queue"), ADD, -one),
+            _change(end, _signal(unit, "under_way"), ADD, one),
+            _change(event["done"] + 1, _signal(unit, "under_way"), ADD, -one),
         ]
-        for name in ("busy", *told):
-            idle = _UNKNOWN if name in ("instruction", "layer") else 0
-            found.append(_change(end, _signal(unit, name), _CLEAR, np.full_like(end, idle)))
-        found += [_change(there, _signal(unit, name), _SET, values) for name, values in told.items()]
+        for name in ("active", *told):
+            found.append(_change(end, _signal(unit, name), CLEAR, np.full_like(end, self._begin[name])))
+        found += [_change(there, _signal(unit, name), SET, values) for name, values in told.items()]
         if unit in _TRANSFERRED:
-            signal = len(_SIGNALS) * len(_UNITS) + list(_TRANSFERRED).index(unit)
-            found.append(_change(event["done"] + 1, signal, _ADD, event["bytes"]))
+            signal = _PLACES["dram", _TRANSFERRED[unit]]
+            found.append(_change(event["done"] + 1, signal, ADD, event["bytes"]))
         return found
 
     def _write(self, until: int) -> None:
         """Write the changes up to a cycle."""
         known = self._pending[:, 0] <= until
         changes, self._pending = self._pending[known], self._pending[~known]
-        changes = changes[np.lexsort((changes[:, 2], changes[:, 1], changes[:, 0]))]
-        out = np.empty(len(changes) * _MOST_BYTES, dtype=np.uint8)
-        times = self._times(changes[:, 0])
-        size = format_changes(
-            changes, len(changes), times, self._bits, self._values, self._written, self._last_time, out
-        )
-        self._stream.write(out[:size].data)
+        self._stream.write(self._format(changes, self._times(changes[:, 0])))
 
     def _times(self, cycles: Ints) -> Ints:
         """Cycles in the file's unit of time."""
@@ -242,34 +272,41 @@ class VcdWriter:
         clock = program.chip.chip.clock_mhz
         lines = [
             f"$comment {_safe(f'{program.name} on {program.chip.name}, {clock:g} MHz, {program.schedule}')} $end",
-            *(f"$comment layer {number}: {_safe(layer.name)} $end" for number, layer in enumerate(program.layers)),
             *(
                 f"$comment instruction {number}: {_safe(format_instruction(instruction))} $end"
                 for number, instruction in enumerate(program.instructions)
             ),
             f"$timescale {self.unit_of_time} $end",
         ]
-        scopes = {unit.name.lower(): [(_signal(unit, name), name) for name in _SIGNALS] for unit in _UNITS}
-        first = len(_SIGNALS) * len(_UNITS)
-        scopes["dram"] = [(first + number, name) for number, name in enumerate(_TRANSFERRED.values())]
-        for scope, signals in scopes.items():
+        for scope, signals in _SCOPES.items():
             lines.append(f"$scope module {scope} $end")
-            lines += [f"$var wire {self._bits[signal]} {_code(signal)} {name} $end" for signal, name in signals]
+            for name, bits in signals.items():
+                kind = "string 1" if bits == TEXT else f"wire {bits}"
+                lines.append(f"$var {kind} {_code(_PLACES[scope, name])} {name} $end")
             lines.append("$upscope $end")
         lines += ["$enddefinitions $end", "#0", "$dumpvars"]
-        for signal, (bits, value) in enumerate(zip(self._bits.tolist(), self._values.tolist(), strict=True)):
-            text = "x" if value == _UNKNOWN else f"{value:b}"
-            lines.append(f"{text}{_code(signal)}" if bits == 1 else f"b{text} {_code(signal)}")
+        for (scope, name), value in zip(_PLACES, self._values, strict=True):
+            bits, code = _SCOPES[scope][name], _code(_PLACES[scope, name])
+            if bits == TEXT:
+                lines.append(f"s{self._texts[value].decode()} {code}")
+                continue
+            text = "x" if value == UNKNOWN else f"{value:b}"
+            lines.append(f"{text}{code}" if bits == 1 else f"b{text} {code}")
         return ("\n".join([*lines, "$end"]) + "\n").encode()
 
 
 def _signal(unit: Unit, name: str) -> int:
-    return len(_SIGNALS) * unit + _PLACES[name]
+    return _PLACES[unit.name.lower(), name]
 
 
 def _code(signal: int) -> str:
     """The identifier of a signal: one printable character."""
-    return chr(_FIRST_CODE + signal)
+    return chr(FIRST_CODE + signal)
+
+
+def _text(text: str) -> bytes:
+    """A text as a value."""
+    return b"".join(bytes([byte]) if byte in _PRINTABLE else b"\\x%02X" % byte for byte in text.encode())
 
 
 def _safe(text: str) -> str:
@@ -284,87 +321,5 @@ def _bytes(operation: Operation, unit: int) -> int:
     return operation.fields["rows"] * operation.fields["row_bytes"]
 
 
-def _change(cycles: Ints, signal: int, action: int, values: Ints) -> Ints:
-    return np.stack([cycles, np.full_like(cycles, signal), np.full_like(cycles, action), values], axis=1)
-
-
-_FIRST_CODE = ord("!")
-
-
-@part
-def _put_decimal(out: Any, at: int, value: int) -> int:
-    digits, rest = 1, value // 10
-    while rest:
-        digits += 1
-        rest //= 10
-    for place in range(at + digits - 1, at - 1, -1):
-        out[place] = 48 + value % 10
-        value //= 10
-    return at + digits
-
-
-@part
-def _put_binary(out: Any, at: int, value: int) -> int:
-    digits, rest = 1, value >> 1
-    while rest:
-        digits += 1
-        rest >>= 1
-    for place in range(at + digits - 1, at - 1, -1):
-        out[place] = 48 + (value & 1)
-        value >>= 1
-    return at + digits
-
-
-@kernel
-def format_changes(
-    changes: Int64s, count: int, times: Int64s, bits: Int64s, values: Int64s, written: Int64s, last_time: Int64s,
-    out: UInt8s,
-) -> int:  # fmt: skip
-    """Changes, in order of time and signal, as text; how many bytes of `out` they take.
-
-    Parameters
-    ----------
-    changes : int64[count, 4]
-        Cycle, signal, action, value.
-    times : int64[count]
-        In the file's unit.
-    bits, values : int64[signals]
-        Of the signals; values are brought up to date.
-    written, last_time : int64[signals], int64[1]
-        What the file says last; brought up to date.
-    out : uint8[as many as they take at most]
-    """
-    at = 0
-    for number in range(count):
-        here = 4 * number
-        signal = changes[here + 1]
-        if changes[here + 2] == _ADD:
-            values[signal] += changes[here + 3]
-        else:
-            values[signal] = changes[here + 3]
-        following = here + 4
-        more = number + 1 < count and changes[following] == changes[here] and changes[following + 1] == signal
-        if more or values[signal] == written[signal]:
-            continue
-        written[signal] = values[signal]
-        if times[number] != last_time[0]:
-            last_time[0] = times[number]
-            out[at] = 35
-            at = _put_decimal(out, at + 1, times[number])
-            out[at] = 10
-            at += 1
-        if bits[signal] > 1:
-            out[at] = 98
-            at += 1
-        if values[signal] == _UNKNOWN:
-            out[at] = 120
-            at += 1
-        else:
-            at = _put_binary(out, at, values[signal])
-        if bits[signal] > 1:
-            out[at] = 32
-            at += 1
-        out[at] = _FIRST_CODE + signal
-        out[at + 1] = 10
-        at += 2
-    return at
+def _change(cycles: Ints, signal: int | Ints, action: int, values: Ints) -> Ints:
+    return np.stack(np.broadcast_arrays(cycles, signal, action, values), axis=1)

@@ -134,7 +134,7 @@ def trace(folder: str, program: str) -> dict[str, Any]:
     loaded, file = read_program(Path(program)), Path(folder) / "trace.json.gz"
     start = time.perf_counter()
     with PerfettoWriter(file, loaded, compressed=True) as writer:
-        time_program(loaded, events=writer)
+        writer.finish(time_program(loaded, events=writer, states=writer.states).counters.cycles)
     return {"seconds": time.perf_counter() - start, "events": writer.count, "file_mb": file.stat().st_size / 1e6}
 
 

@@ -65,18 +65,15 @@ def profile_command(
     from accelsim.machine.run import time_frame
     from accelsim.profile import build_profile
 
-    with (
-        trace_file(trace, opened, banks=trace_banks) as write,
-        simulating(silent=as_json),
-        compiled_beside(operations),
-    ):
-        counters = time_frame(opened, engine=engine, take_events=write)
-        finish_trace(write, opened, counters)
-    report = build_profile(opened, counters, 1)
-    contents = files_of(report, opened, choice)
-    with output_folder(outpath) as folder:
-        written = {folder / name: content for name, content in contents.items()}
-        write_files(written)
+    with trace_file(trace, opened, banks=trace_banks) as write:
+        with simulating(silent=as_json), compiled_beside(operations):
+            counters = time_frame(opened, engine=engine, take_events=write, take_states=write.states if write else None)
+            finish_trace(write, opened, counters)
+        report = build_profile(opened, counters, 1)
+        contents = files_of(report, opened, choice)
+        with output_folder(outpath) as folder:
+            written = {folder / name: content for name, content in contents.items()}
+            write_files(written)
     files = [*written, *([trace] if trace else [])]
     if as_json:
         print_json(report.to_dict() | {"files": [str(path) for path in files]})

@@ -120,27 +120,25 @@ def _run(state: State, options: Options) -> None:
 
     check_tensors(program)
     frames = _device_frames(program, options)
-    with (
-        trace_file(options.trace, program, banks=options.trace_banks) as write,
-        simulating(silent=options.as_json),
-        compiled_beside(run_values, operations),
-    ):
-        run = run_program(
-            program,
-            frames,
-            engine=options.engine,
-            take_events=write,
-            check_hazards=options.check == "hazards",
-        )
-        finish_trace(write, program, run.counters)
-    values = dequantize(host_tensor(program.outputs[0]), run.outputs)
-    profile = build_profile(program, run.counters, len(frames))
-    recognised = _recognition(options.data, values)
-    contents = {VALUES[0]: npy_bytes(run.outputs), VALUES[1]: npy_bytes(values)}
-    contents |= files_of(profile, program, options.drawn)
-    with output_folder(options.outpath) as folder:
-        written = {folder / name: content for name, content in contents.items()}
-        write_files(written)
+    with trace_file(options.trace, program, banks=options.trace_banks) as write:
+        with simulating(silent=options.as_json), compiled_beside(run_values, operations):
+            run = run_program(
+                program,
+                frames,
+                engine=options.engine,
+                take_events=write,
+                take_states=write.states if write else None,
+                check_hazards=options.check == "hazards",
+            )
+            finish_trace(write, program, run.counters)
+        values = dequantize(host_tensor(program.outputs[0]), run.outputs)
+        profile = build_profile(program, run.counters, len(frames))
+        recognised = _recognition(options.data, values)
+        contents = dict(zip(VALUES, (npy_bytes(run.outputs), npy_bytes(values)), strict=True))
+        contents |= files_of(profile, program, options.drawn)
+        with output_folder(options.outpath) as folder:
+            written = {folder / name: content for name, content in contents.items()}
+            write_files(written)
     files = [*written, *([options.trace] if options.trace else [])]
     if options.as_json:
         result = profile.to_dict() | {"files": [str(path) for path in files]}

@@ -16,7 +16,7 @@ from accelsim.machine.fast import loop, sequencer, steady
 from accelsim.machine.fast.tables import OPERANDS, Layout
 from accelsim.machine.memory import check_tensors, memory_sizes
 from accelsim.machine.ranges import check_ranges
-from accelsim.timing.record import BANDWIDTH_BINS, EVENT, MEMORY_NAMES, Counters
+from accelsim.timing.record import BANDWIDTH_BINS, EVENT, MEMORY_NAMES, STATE, Counters
 from accelsim.timing.stream import Operation
 
 _SLICE = 1 << 20
@@ -26,10 +26,11 @@ _SHORT_SLICE = 1 << 16
 _MANY_CYCLES = 16 * _SLICE
 """So many visited cycles take about as long as compiling what skips those that repeat."""
 _CHUNK = 1 << 16
-"""Events handed on at a time."""
+"""Events, and changes of states, handed on at a time."""
 _SIGNATURE_WORDS = 1 << 14
 
 Events = NDArray[np.void]
+States = NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def time_program(
     program: Program,
     *,
     events: Callable[[Events], None] | None = None,
+    states: Callable[[States], None] | None = None,
     steady_state: bool | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Timing:
@@ -67,9 +69,13 @@ def time_program(
     events : callable, optional
         Called with EVENT records, some thousands at a time, in order of completion (in one cycle: of `Unit`). Without
         it memory does not grow with the length of the run.
+    states : callable, optional
+        Called with STATE records, in order of cycle and `Unit`. When events are handed on, those up to the last one's
+        completion have been.
     steady_state : bool, optional
-        Advance loops whose turns repeat exactly by many turns at once. The result is the same; with `events` every
-        turn is gone through. By default where that is compiled already, or the run is long enough to be worth it.
+        Advance loops whose turns repeat exactly by many turns at once. The result is the same; with `events` or
+        `states` every turn is gone through. By default where that is compiled already, or the run is long enough to be
+        worth it.
     progress : callable, optional
         Called with the cycle from time to time.
 
@@ -81,7 +87,7 @@ def time_program(
         An access outside a memory or not aligned to its elements; a program that runs on past its end.
     """
     check_tensors(program)
-    run = _Run(program, events, False if events is not None else steady_state)
+    run = _Run(program, events, states, steady_state)
     try:
         for cycle in run.slices(_SLICE):
             if progress is not None:
@@ -109,7 +115,7 @@ def time_within(program: Program, most_cycles: int) -> Timing | None:
         As `time_program`.
     """
     check_tensors(program)
-    run = _Run(program, None, None)
+    run = _Run(program, None, None, None)
     has_setup = any(one.name == "frame" for one in program.instructions)
     for cycle in run.slices(_SHORT_SLICE):
         begin = int(run.s[lay.FRAME_START])
@@ -123,29 +129,40 @@ class _Run:
     plain_cycles = 0
     """Cycles that were visited in this process because nothing that skips them was compiled."""
 
-    def __init__(self, program: Program, events: Callable[[Events], None] | None, steady_state: bool | None) -> None:
-        self.program, self.steady_state, self._hand_on = program, steady_state, events
+    def __init__(
+        self,
+        program: Program,
+        events: Callable[[Events], None] | None,
+        states: Callable[[States], None] | None,
+        steady_state: bool | None,
+    ) -> None:
+        self.program, self._take_events, self._take_states = program, events, states
+        self._keeps = events is not None or states is not None
+        self.steady_state = False if self._keeps else steady_state
         self.sizes = memory_sizes(program)
         self.layout = Layout(program, self.sizes)
         self.s = self.layout.begin()
-        self.s[lay.STEADY] = int(steady_state is not False)
-        self.s[lay.KEEP_EVENTS] = lay.NO_EVENTS if events is None else lay.ALL_EVENTS
-        if events is not None and any(one.name == "frame" for one in program.instructions):
+        self.s[lay.STEADY] = int(self.steady_state is not False)
+        self.s[lay.KEEP_EVENTS] = lay.ALL_EVENTS if self._keeps else lay.NO_EVENTS
+        if self._keeps and any(one.name == "frame" for one in program.instructions):
             self.s[lay.KEEP_EVENTS] = lay.FRAME_EVENTS
-        self._log = np.zeros((1 if steady_state is False else lay.LOG_RECORDS, lay.LOG_FIELDS), dtype=np.int64)
+        self._log = np.zeros((1 if self.steady_state is False else lay.LOG_RECORDS, lay.LOG_FIELDS), dtype=np.int64)
         size = lay.M_TOTALS + int(self.layout.c[lay.O_TOTALS_SIZE]) + _SIGNATURE_WORDS
-        size = 1 if steady_state is False else size
+        size = 1 if self.steady_state is False else size
         self._marks = np.zeros((lay.MARKS, size), dtype=np.int64)
         self.layout.c[lay.C_MARK_SIZE] = size
         self._events = self._event_rows()
+        rows = _CHUNK + lay.UNITS if self._keeps else 1
+        self.layout.c[lay.C_STATES] = rows
+        self._states = np.zeros((rows, loop.STATE_SIZE), dtype=np.int64)
 
     def slices(self, visited_cycles: int) -> Iterator[int]:
         """Go through the run; yields the cycle after so many that were looked at, or fewer."""
         s, c, p = self.s, self.layout.c, self.layout.p
-        loop.begin(s, c, self._log)
+        loop.begin(s, c, self._log, self._states)
         while True:
             look = self._look_address()
-            loop.run(s, c, p, self._log, self._marks, self._events, look, visited_cycles)
+            loop.run(s, c, p, self._log, self._marks, self._events, self._states, look, visited_cycles)
             status = int(s[lay.STATUS])
             if status == lay.DONE:
                 self._drain()
@@ -200,21 +217,25 @@ class _Run:
         return counters
 
     def _event_rows(self) -> NDArray[np.int64]:
-        rows = _CHUNK + 4 * self.layout.capacity if self._hand_on else 1
+        rows = _CHUNK + 4 * self.layout.capacity if self._keeps else 1
         self.layout.c[lay.C_EVENTS] = rows
         return np.zeros((rows, loop.EVENT_SIZE), dtype=np.int64)
 
     def _drain(self) -> None:
-        count = int(self.s[lay.EVENT_COUNT])
-        self.s[lay.EVENT_COUNT] = 0
-        if self._hand_on is None or not count:
-            return
-        rows = self._events[:count]
-        records = np.zeros(count, dtype=EVENT)
-        for column, name in enumerate(EVENT.names or ()):
-            records[name] = rows[:, column]
-        records["layer"][rows[:, 2] == self.layout.layers] = -1
-        self._hand_on(records)
+        """Hand on what was kept: states first, so that all up to an event's completion are there with it."""
+        for counted, kept, dtype, take in (
+            (lay.STATE_COUNT, self._states, STATE, self._take_states),
+            (lay.EVENT_COUNT, self._events, EVENT, self._take_events),
+        ):
+            count = int(self.s[counted])
+            self.s[counted] = 0
+            if take is None or not count:
+                continue
+            records = np.zeros(count, dtype=dtype)
+            for column, name in enumerate(dtype.names or ()):
+                records[name] = kept[:count, column]
+            records["layer"][records["layer"] == self.layout.layers] = -1
+            take(records)
 
     def _waiting(self) -> list[str]:
         """What each unit waits for, as the reference engine says it."""

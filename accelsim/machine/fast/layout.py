@@ -61,8 +61,9 @@ SPARE = 8
     VISITED,
     REQUESTED,
     STREAM_KEPT,
-) = range(36)
-USED = 36
+    STATE_COUNT,
+) = range(37)
+USED = 37
 """Banks taken in this cycle, a mask a memory."""
 
 NO_EVENTS, ALL_EVENTS, FRAME_EVENTS = range(3)
@@ -71,7 +72,7 @@ RUNNING, DONE, DEADLOCK, GROWING, EVENTS_FULL, OUT_OF_RANGE, RAN_OFF, TOO_DEEP, 
 """Values of STATUS."""
 
 # --- s: small tables ----------------------------------------------------------------------------------------------
-LOOP = 40
+LOOP = USED + 4
 """A loop a level: first instruction, the one behind it, turns, turns done, how many turns apart may be alike (0: none),
 and whether no state of it is kept yet."""
 LOOP_SIZE = 6
@@ -88,7 +89,10 @@ PLACES = SEMAPHORE + isa.SEMAPHORES
 STATE = PLACES + 4
 """What each unit does: reason, layer, since when."""
 STATE_SIZE = 3
-TAIL = STATE + STATE_SIZE * UNITS
+TOLD = STATE + STATE_SIZE * UNITS
+"""What was said last of what each unit does, where it is kept: reason, layer."""
+TOLD_SIZE = 2
+TAIL = TOLD + TOLD_SIZE * UNITS
 """Cursors of each unit's ring of jobs: the next to be dispatched, issued to the end, closed, seen."""
 ISSUED = TAIL + 4
 CLOSED = ISSUED + 4
@@ -260,8 +264,9 @@ MARKS = isa.LOOP_LEVELS + 2
     C_INSTRUCTIONS,
     C_MARK_SIZE,
     C_EVENTS,
+    C_STATES,
     C_DEPTH,
-) = range(28)
+) = range(29)
 C_BANKS = C_DEPTH + 4
 C_WORD = C_BANKS + 4
 C_CONFLICT_FREE = C_WORD + 4

@@ -15,19 +15,25 @@ _UNITS = 4
 _VECTOR = int(Unit.VECTOR)
 EVENT_SIZE = 12
 """unit, index, row of the books, dispatched, started, issued, done, busy, semaphore, dependency, bank, dram."""
+STATE_SIZE = 4
+"""cycle, unit, reason, row of the books."""
 
 
 @kernel
-def begin(s: Int64s, c: Int64s, log: Int64s) -> None:
+def begin(s: Int64s, c: Int64s, log: Int64s, states: Int64s) -> None:
     """The sequencer's first cycle: 0, or when the program has come out of DRAM."""
     s[lay.DUE + lay.A_SEQUENCER] = 0
     if c[lay.C_PROGRAM_BYTES]:
         sequencer.read_program(s, c, log)
+        if s[lay.KEEP_EVENTS] == lay.ALL_EVENTS:
+            _write_states(s, states)
     books.find_cause(s, c)
 
 
 @kernel
-def run(s: Int64s, c: Int64s, p: Int64s, log: Int64s, marks: Int64s, events: Int64s, look: int, limit: int) -> None:
+def run(
+    s: Int64s, c: Int64s, p: Int64s, log: Int64s, marks: Int64s, events: Int64s, states: Int64s, look: int, limit: int
+) -> None:
     """Go on until the run is over, something is full, or so many cycles have been looked at; STATUS says which.
 
     Parameters
@@ -40,6 +46,8 @@ def run(s: Int64s, c: Int64s, p: Int64s, log: Int64s, marks: Int64s, events: Int
         What `steady` keeps.
     events : int64[C_EVENTS, EVENT_SIZE]
         Completed operations.
+    states : int64[C_STATES, STATE_SIZE]
+        Changes of what units do.
     look : int
         Address of `steady.look`; 0: nothing is skipped.
     limit : int
@@ -62,7 +70,11 @@ def run(s: Int64s, c: Int64s, p: Int64s, log: Int64s, marks: Int64s, events: Int
         if s[lay.STATUS] != lay.RUNNING:
             return
         books.find_cause(s, c)
-        if s[lay.PENDING] == 0 and s[lay.HALT_AT] >= 0:
+        is_over = s[lay.PENDING] == 0 and s[lay.HALT_AT] >= 0
+        # What changes with the cycle after the last is of no cycle.
+        if s[lay.KEEP_EVENTS] == lay.ALL_EVENTS and (not is_over or now <= s[lay.LAST_DONE]):
+            _write_states(s, states)
+        if is_over:
             _finish(s, c)
             return
         if s[lay.LOOPED]:
@@ -77,7 +89,10 @@ def run(s: Int64s, c: Int64s, p: Int64s, log: Int64s, marks: Int64s, events: Int
         if s[lay.GROW]:
             s[lay.STATUS] = lay.GROWING
             return
-        if s[lay.EVENT_COUNT] + _UNITS * s[lay.CAPACITY] > c[lay.C_EVENTS] and s[lay.KEEP_EVENTS]:
+        if s[lay.KEEP_EVENTS] and (
+            s[lay.EVENT_COUNT] + _UNITS * s[lay.CAPACITY] > c[lay.C_EVENTS]
+            or s[lay.STATE_COUNT] + lay.UNITS > c[lay.C_STATES]
+        ):
             s[lay.STATUS] = lay.EVENTS_FULL
             return
     s[lay.STATUS] = lay.PAUSED
@@ -187,6 +202,22 @@ def _write(s: Any, events: Any, unit: int, job: int) -> None:
     for reason in range(5):
         events[EVENT_SIZE * number + 7 + reason] = s[job + lay.J_WAITED + reason]
     s[lay.EVENT_COUNT] = number + 1
+
+
+@part
+def _write_states(s: Any, states: Any) -> None:
+    """What units do from this cycle on, where it is not what they did before."""
+    for unit in range(lay.UNITS):
+        at, told = lay.STATE + lay.STATE_SIZE * unit, lay.TOLD + lay.TOLD_SIZE * unit
+        if s[at] != s[told] or s[at + 1] != s[told + 1]:
+            s[told] = s[at]
+            s[told + 1] = s[at + 1]
+            row = STATE_SIZE * s[lay.STATE_COUNT]
+            states[row] = s[lay.NOW] - s[lay.FRAME_START]
+            states[row + 1] = unit
+            states[row + 2] = s[at]
+            states[row + 3] = s[at + 1]
+            s[lay.STATE_COUNT] += 1
 
 
 @part

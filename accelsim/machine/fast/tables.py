@@ -70,6 +70,7 @@ class Layout:
         s[lay.PLACES : lay.PLACES + 4] = c[lay.C_DEPTH : lay.C_DEPTH + 4]
         for unit in range(lay.UNITS):
             s[lay.STATE + lay.STATE_SIZE * unit :][:2] = Reason.IDLE, self.layers
+            s[lay.TOLD + lay.TOLD_SIZE * unit :][:2] = Reason.IDLE, self.layers
         for dma in (lay.STORE_DMA, lay.LOAD_DMA, lay.LANDING):
             s[dma + lay.D_BEAT] = s[dma + lay.D_REASON] = -1
             s[dma + lay.D_WAITS] = lay.NO_TOKEN

@@ -85,11 +85,18 @@ class Context:
     program : Program
     memory : MemoryImage
         With the frame's input written.
-    keep_events : bool
+    keep_events, keep_states : bool
     checker : HazardChecker, optional
     """
 
-    def __init__(self, program: Program, memory: MemoryImage, keep_events: bool, checker: HazardChecker | None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        memory: MemoryImage,
+        keep_events: bool,
+        keep_states: bool,
+        checker: HazardChecker | None,
+    ) -> None:
         self.program, self.chip, self.memory, self.checker = program, program.chip, memory, checker
         self.env = simpy.Environment()
         self.arbiter = Arbiter(self.env)
@@ -104,7 +111,7 @@ class Context:
             Unit.STORE: Queue(self.env, "store", depth.store_queue_depth),
         }
         self.counters = Counters(len(program.layers))
-        self.accountant = Accountant(self.counters)
+        self.accountant = Accountant(self.counters, keep_states=keep_states)
         self.events: list[Row] | None = [] if keep_events else None
         self.waiting: dict[tuple[Unit, int], str] = {}
         self.pending = 0
@@ -136,7 +143,7 @@ class Context:
         """Everything is idle: count anew from the next cycle on."""
         self.frame_start = self.now + 1
         self.counters = Counters(len(self.program.layers), setup_cycles=self.frame_start)
-        self.accountant = Accountant(self.counters, self.frame_start)
+        self.accountant = Accountant(self.counters, self.frame_start, keep_states=self.accountant.keep_states)
         if self.events is not None:
             self.events.clear()
 

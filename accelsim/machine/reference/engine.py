@@ -20,7 +20,7 @@ from accelsim.machine.reference.dma import LoadDma, StoreDma
 from accelsim.machine.reference.hazards import HazardChecker
 from accelsim.machine.reference.sequencer import sequencer
 from accelsim.machine.reference.values import MatrixDatapath, VectorDatapath
-from accelsim.timing.record import EVENT, Counters
+from accelsim.timing.record import EVENT, STATE, Counters
 
 _PROGRESS_CYCLES = 4096
 _COMPLETION = ("done", "unit", "dispatched")
@@ -36,6 +36,8 @@ class ReferenceRun:
     counters : Counters
     events : EVENT[operations] or None
         In order of completion, in one cycle of `Unit`; kept on request.
+    states : STATE[changes] or None
+        In order of cycle and `Unit`; kept on request.
     memory : MemoryImage
         As the run left it.
     """
@@ -43,6 +45,7 @@ class ReferenceRun:
     output: NDArray[np.int8]
     counters: Counters
     events: NDArray[np.void] | None
+    states: NDArray[np.void] | None
     memory: MemoryImage
 
 
@@ -51,6 +54,7 @@ def run_reference(
     frame: NDArray[np.int8],
     *,
     keep_events: bool = False,
+    keep_states: bool = False,
     check_hazards: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ReferenceRun:
@@ -63,6 +67,8 @@ def run_reference(
         n at most the program's batch; zeros stand for the frames that are missing.
     keep_events : bool
         Keep an event for each operation; memory then grows with the length of the run.
+    keep_states : bool
+        Keep each change of a unit's state; so it does then, too.
     check_hazards : bool
         Check that every read sees what program order says.
     progress : callable, optional
@@ -86,7 +92,7 @@ def run_reference(
     memory = MemoryImage(program)
     memory.write_tensor(program.inputs[0], frames)
     checker = HazardChecker(program, memory.sizes) if check_hazards else None
-    context = Context(program, memory, keep_events, checker)
+    context = Context(program, memory, keep_events, keep_states, checker)
     _start(context)
     if progress is None:
         context.env.run()
@@ -101,8 +107,9 @@ def run_reference(
     if checker and checker.count:
         raise HazardError(program.name, checker.found, checker.count)
     events = None if context.events is None else np.sort(np.array(context.events, dtype=EVENT), order=_COMPLETION)
+    states = np.array(context.accountant.changes, dtype=STATE) if keep_states else None
     outputs = memory.read_tensor(program.outputs[0])[: len(frames)]
-    return ReferenceRun(outputs[0] if single else outputs, context.counters, events, memory)
+    return ReferenceRun(outputs[0] if single else outputs, context.counters, events, states, memory)
 
 
 def _run_in_sight(env: simpy.Environment, progress: Callable[[int], None]) -> None:

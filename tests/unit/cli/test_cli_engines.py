@@ -61,10 +61,18 @@ def test_a_trace_is_named_among_the_files(accelsim: Program, files: Files) -> No
     arguments = ("run", files / "kws_quantize_r.cfg", "--input", files / "data.bin", "--outpath", files.out)
     printed = json.loads(accelsim.ok(*arguments, "--trace", trace, "--plots", "--json"))
     assert printed["files"][-1] == str(trace)
-    bars = [one for one in json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"] if one["ph"] == "X"]
-    queued = sum(printed["units"][unit]["operations"] for unit in ("load", "matrix", "vector", "store"))
-    assert len(bars) == queued
     told = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    bars = [one | {"args": one.get("args", {})} for one in told if one["ph"] == "X"]
+    units = ("load", "matrix", "vector", "store")
+    assert len([one for one in bars if "busy" in one["args"]]) == sum(
+        printed["units"][unit]["operations"] for unit in units
+    )
+    rows = {one["tid"]: one["args"]["name"] for one in told if one["name"] == "thread_name"}
+    for unit in (*units, "sequencer"):
+        stalls = [one for one in bars if rows[one["tid"]] == f"{unit} stalls"]
+        for reason in ("semaphore", "dependency", "bank", "dram", "queue"):
+            told_cycles = sum(one["dur"] for one in stalls if one["name"] == reason)
+            assert told_cycles == printed["units"][unit]["cycles"][reason]
     assert [one["ts"] for one in told if one["name"] == "DRAM bytes per cycle"][-1] == printed["cycles"]
     assert not list(Path(files.folder).glob(".*.tmp"))
 
@@ -72,7 +80,7 @@ def test_a_trace_is_named_among_the_files(accelsim: Program, files: Files) -> No
 def test_a_trace_file_that_cannot_be(accelsim: Program, files: Files) -> None:
     for name, expected in {
         "t.csv": "--trace: found {path}; expected a name that ends in .json, .json.gz, .vcd or .vcd.gz",
-        "missing/t.json": "--trace: {path}: no writable folder {parent}; expected a file in a folder that is there",
+        "data.bin/t.json": "{parent}: is no folder; expected a folder that can be written, or made",
         "folder.json": "{path}: is a directory; expected a file name",
     }.items():
         (files / "folder.json").mkdir(exist_ok=True)
@@ -91,6 +99,26 @@ def test_a_run_that_fails_leaves_no_trace_file(accelsim: Program, files: Files) 
     )
     assert outcome.code == 2
     assert not trace.exists()
+
+
+def test_the_folder_of_a_trace_is_made(accelsim: Program, files: Files) -> None:
+    """Before the other files' folder, which may be the same."""
+    for folder in (files.out, files / "other" / "folder"):
+        trace = folder / "t.json.gz"
+        out = accelsim.ok(
+            "profile", files / "kws_quantize_r.cfg", "--no-plots", "--outpath", files.out, "--trace", trace
+        )
+        assert f"{trace} ({trace.stat().st_size:,} bytes)" in out
+
+
+def test_nothing_is_left_where_other_files_cannot_be_written(accelsim: Program, files: Files) -> None:
+    """The run is over then, and its trace complete."""
+    for command in (("profile",), ("run", "--input", files / "data.bin", "--plots")):
+        arguments = (command[0], files / "kws_quantize_r.cfg", *command[1:], "--outpath", files.out, "--zoom", "5:4")
+        outcome = accelsim(*arguments, "--trace", files / "new" / "t.vcd")
+        assert outcome.code == 2
+        assert not (files / "new").exists()
+        assert not files.out.exists()
 
 
 def test_a_run_too_long_for_a_timeline_has_the_other_plots(

@@ -13,7 +13,7 @@ import pytest
 from accelsim.jit import beside
 from accelsim.jit.beside import compiled_beside
 from accelsim.machine.dataflow.follow import operations
-from accelsim.trace import text, vcd
+from accelsim.trace import changes, text
 
 
 class Started:
@@ -87,8 +87,8 @@ def test_a_host_of_the_interpreter_is_not_started_again(
 CODE = """
 import sys
 from accelsim.jit.beside import compiled_beside
+from accelsim.trace.changes import format_changes
 from accelsim.trace.text import format_rows
-from accelsim.trace.vcd import format_changes
 with compiled_beside(format_rows, format_changes):
     {while_it_works}
     format_rows.prepare(), format_changes.prepare()
@@ -107,7 +107,7 @@ def run(folder: Path, code: str, **more: Any) -> str:
 def test_what_the_other_process_leaves_is_found(tmp_path: Path) -> None:
     assert run(tmp_path, CODE.format(while_it_works=WAITS)) == "False"
     names = {path.name.partition("-")[0] for path in tmp_path.rglob("*.o")}
-    assert names == {one.name.replace(":", ".") for one in (text.format_rows, vcd.format_changes)}
+    assert names == {one.name.replace(":", ".") for one in (text.format_rows, changes.format_changes)}
 
 
 def test_where_the_other_process_fails_it_is_compiled_here(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_two_that_begin_together_compile_once(tmp_path: Path) -> None:
 
 def test_all_are_there_in_the_end(tmp_path: Path) -> None:
     code = (
-        "from accelsim.jit.beside import compile_all; from accelsim.trace import text, vcd;"
-        "both = text.format_rows, vcd.format_changes; compile_all(*both); print(*(one.is_ready for one in both))"
+        "from accelsim.jit.beside import compile_all; from accelsim.trace import changes, text;"
+        "both = text.format_rows, changes.format_changes; compile_all(*both); print(*(one.is_ready for one in both))"
     )
     assert run(tmp_path, code) == "True True"

@@ -14,8 +14,8 @@ from accelsim.compiler import compile_graph
 from accelsim.errors import CapacityError, InternalError
 from accelsim.isa.opcodes import Unit
 from accelsim.machine.reference import run_reference
-from accelsim.timing.record import Counters, Reason
-from accelsim.trace import check_counters, check_events
+from accelsim.timing.record import STATE, Counters, Reason
+from accelsim.trace import check_counters, check_events, check_states
 from tests.support.random_chips import chips
 from tests.support.random_models import random_graph
 
@@ -173,3 +173,25 @@ def test_refuses_negative_cycles_that_cancel(good: Record, name: str) -> None:
 def test_refuses_a_run_of_no_cycles() -> None:
     with pytest.raises(InternalError, match="the run has 0 cycles"):
         check_counters(Counters(1))
+
+
+def states(*rows: tuple[int, int, int, int]) -> NDArray[np.void]:
+    return np.array([tuple(map(int, row)) for row in rows], dtype=STATE)
+
+
+def test_states_add_up_to_the_books() -> None:
+    """Of ten cycles, the vector unit issues for layer 0 in 2 to 4, and waits for a bank in 5 to 9."""
+    counters = Counters(1, cycles=10)
+    counters.units[:, -1, Reason.IDLE] = 10
+    counters.units[Unit.VECTOR] = [[3, 0, 0, 5, 0, 0, 0], [0, 0, 0, 0, 0, 0, 2]]
+    good = states((2, Unit.VECTOR, Reason.BUSY, 0), (5, Unit.VECTOR, Reason.BANK, 0))
+    check_states(good, counters)
+    for bad, message in {
+        "order": (good[::-1], "not in order"),
+        "end": (states((10, Unit.LOAD, Reason.BUSY, 0)), "not in order"),
+        "same": (np.concatenate([good, states((6, Unit.VECTOR, Reason.BANK, 0))]), "vector: a state changes to what"),
+        "sum": (good[:1], "vector: layer 0: busy cycles of the states sum to 8, counted 3"),
+        "type": (np.zeros(1), "not a row of STATE records"),
+    }.values():
+        with pytest.raises(InternalError, match=message):
+            check_states(bad, counters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from vcd.reader import TokenKind, tokenize
 from accelsim.chip import load_chip
 from accelsim.compiler import compile_graph
 from accelsim.errors import InternalError
+from accelsim.isa.assembler import format_instruction
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.machine.fast import time_program
 from accelsim.machine.reference import run_reference
-from accelsim.timing.record import EVENT, Counters
+from accelsim.timing.record import EVENT, Counters, Reason
 from accelsim.trace.vcd import VcdWriter, timescale
 from tests.support.random_models import random_graph
 from tests.support.tiny import tiny_program
@@ -46,11 +47,14 @@ def written(
                 chunks.append(events)
                 writer(events)
 
-            counters = time_program(program, events=take).counters
+            counters = time_program(program, events=take, states=writer.states).counters
         else:
-            run = run_reference(program, np.zeros(program.inputs[0].shape, np.int8), keep_events=True)
+            frame = np.zeros(program.inputs[0].shape, np.int8)
+            run = run_reference(program, frame, keep_events=True, keep_states=True)
             assert run.events is not None
+            assert run.states is not None
             chunks.append(run.events)
+            writer.states(run.states)
             writer(run.events)
             counters = run.counters
         writer.finish(counters.cycles)
@@ -81,6 +85,8 @@ def read(content: bytes) -> tuple[str, dict[str, Changes], int]:
             changes[names[token.scalar_change.id_code]].append((time, int(token.scalar_change.value)))
         elif token.kind is TokenKind.CHANGE_VECTOR:
             changes[names[token.vector_change.id_code]].append((time, token.vector_change.value))
+        elif token.kind is TokenKind.CHANGE_STRING:
+            changes[names[token.string_change.id_code]].append((time, token.string_change.value))
     assert set(changes) == set(names.values())
     for values in changes.values():
         assert all(one[1] != after[1] for one, after in itertools.pairwise(values))
@@ -98,24 +104,31 @@ def over_time(changes: Changes, cycles: int, cycle: Fraction) -> list[int | str]
     return values
 
 
+def escaped(text: str) -> str:
+    """As a text stands in the file."""
+    plain = [chr(byte) if 0x20 < byte < 0x7F and byte != 0x5C else f"\\x{byte:02X}" for byte in text.encode()]
+    return "".join(plain)
+
+
 def expected(events: np.ndarray, program: Program, cycles: int) -> dict[str, list[int | str]]:
     """The same from events, in another way: a loop over the cycles of each operation."""
     found: dict[str, list[int | str]] = {}
     for unit in UNITS:
         rows: dict[str, list[int | str]] = {
             name: [0] * cycles
-            for name in ("busy", "stalled", *(f"for_{one}" for one in WAITS), "beats", "begun", "queue", "under_way")
+            for name in ("active", "stalled", *(f"for_{one}" for one in WAITS), "beats", "begun", "queue", "under_way")
         }
-        rows |= {name: ["x"] * cycles for name in ("instruction", "layer")}
+        rows |= {"instruction": ["x"] * cycles, "assembly": [""] * cycles, "layer": [""] * cycles}
         free = 0
         for event in np.sort(events[events["unit"] == unit], order="dispatched"):
             there = max(int(event["dispatched"]) + program.chip.sequencer.dispatch_cycles, free)
             begin = max(int(event["started"]), free)
             free = int(event["issued"]) + 1
             for cycle in range(there, free):
-                rows["busy" if cycle >= begin else "stalled"][cycle] = 1
+                rows["active" if cycle >= begin else "stalled"][cycle] = 1
                 rows["instruction"][cycle] = int(event["index"])
-                rows["layer"][cycle] = int(event["layer"]) if event["layer"] >= 0 else "x"
+                rows["assembly"][cycle] = escaped(format_instruction(program.instructions[event["index"]]))
+                rows["layer"][cycle] = escaped(program.layers[event["layer"]].name) if event["layer"] >= 0 else ""
                 rows["beats"][cycle] = int(event["busy"])
                 for one in WAITS:
                     rows[f"for_{one}"][cycle] = int(event[one])
@@ -137,6 +150,16 @@ def test_every_signal_in_every_cycle(tmp_path: Path, program: Program) -> None:
     assert last == counters.cycles * cycle
     for name, values in expected(events, program, counters.cycles).items():
         assert over_time(changes.pop(name), counters.cycles, cycle) == values, name
+    for unit in Unit:
+        states = over_time(changes.pop(f"{unit.name.lower()}.state"), counters.cycles, cycle)
+        sums = counters.units[unit].sum(axis=0)
+        assert Counter(states) == {reason.name.lower(): sums[reason] for reason in Reason if sums[reason]}
+    dispatched = np.sort(events, order="dispatched")
+    whole = over_time(changes.pop("sequencer.dispatched"), counters.cycles, cycle)
+    last = over_time(changes.pop("sequencer.instruction"), counters.cycles, cycle)
+    for now in range(counters.cycles):
+        count = int(np.searchsorted(dispatched["dispatched"], now, side="right"))
+        assert (whole[now], last[now]) == (count, dispatched["index"][count - 1] if count else "x")
     assert changes["dram.read_bytes"][-1][1] == counters.traffic[0].sum() > 0
     assert changes["dram.written_bytes"][-1][1] == counters.traffic[1].sum() > 0
     assert set(changes) == {"dram.read_bytes", "dram.written_bytes"}
@@ -152,31 +175,40 @@ def test_a_load_by_hand(tmp_path: Path) -> None:
     program = tiny_program(
         "load memory=activations source=[0] destination=[0] row_bytes=16 rows=1 signal=s1\n"
         "store memory=activations source=[0] destination=[0x100] row_bytes=4 rows=1 wait=s1",
-        {"first $end": [(0, 1)]},
+        {"first $end\\é": [(0, 1)]},
     )
     written(tmp_path / "t.vcd", program)
     unit, changes, _ = read((tmp_path / "t.vcd").read_bytes())
     assert unit == "10 ns"
-    assert changes["load.busy"] == [(0, 0), (1, 1), (12, 0)]
+    assert changes["load.active"] == [(0, 0), (1, 1), (12, 0)]
     assert changes["load.instruction"] == [(0, "x"), (1, 0), (12, "x")]
-    assert changes["load.layer"] == [(0, "x"), (1, 0), (12, "x")]
+    assert changes["load.assembly"][1] == (1, escaped(format_instruction(program.instructions[0])))
+    assert changes["load.layer"] == [(0, ""), (1, r"first\x20$end\x5C\xC3\xA9"), (12, "")]
+    # Requested in 1 and under way until 11; a beat each in 10 and 11.
+    assert changes["load.state"] == [(0, "idle"), (1, "dram"), (10, "busy"), (12, "idle")]
+    assert changes["store.state"] == [(0, "idle"), (2, "semaphore"), (14, "busy"), (15, "dram")]
+    assert changes["sequencer.dispatched"] == [(0, 0), (0, 1), (1, 2)]
+    assert changes["sequencer.state"] == [(0, "idle"), (0, "busy"), (3, "idle")]
     assert changes["load.beats"] == [(0, 0), (1, 2), (12, 0)]
     assert changes["load.queue"] == [(0, 0), (0, 1), (1, 0)]
     assert changes["load.under_way"] == [(0, 0), (12, 1), (14, 0)]
     assert changes["store.stalled"] == [(0, 0), (2, 1), (14, 0)]
     assert changes["store.for_semaphore"] == [(0, 0), (2, 12), (15, 0)]
-    assert changes["store.busy"] == [(0, 0), (14, 1), (15, 0)]
-    assert changes["store.layer"] == [(0, "x")]
+    assert changes["store.active"] == [(0, 0), (14, 1), (15, 0)]
+    assert changes["store.layer"] == [(0, "")]
     assert changes["store.queue"] == [(0, 0), (1, 1), (14, 0)]
     assert changes["dram.read_bytes"] == [(0, 0), (14, 16)]
-    assert changes["matrix.busy"] == [(0, 0)]
+    assert changes["matrix.active"] == [(0, 0)]
 
 
 def test_both_engines_and_all_ways_to_hand_events_on(tmp_path: Path, program: Program) -> None:
     events, counters = written(tmp_path / "fast", program)
     written(tmp_path / "reference", program, "reference")
     written(tmp_path / "compressed", program, compressed=True)
+    states: list[np.ndarray] = []
+    time_program(program, states=states.append)
     with VcdWriter(tmp_path / "parts", program, compressed=False) as writer:
+        writer.states(np.concatenate(states))
         for start in range(0, len(events), 7):
             writer(events[start : start + 7])
         writer.finish(counters.cycles)
@@ -199,7 +231,7 @@ def test_what_is_held_does_not_grow_with_the_run(tmp_path: Path) -> None:
     for steps in (40, 400):
         program = compile_graph(random_graph(3, steps=steps, sizes=(6, 5, 4)), load_chip("tx5368-small"))
         with VcdWriter(tmp_path / str(steps), program, compressed=True) as writer:
-            writer.finish(time_program(program, events=writer).counters.cycles)
+            writer.finish(time_program(program, events=writer, states=writer.states).counters.cycles)
         held.append(writer.order.most_held)
     assert held[1] == held[0]
 
