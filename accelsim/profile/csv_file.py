@@ -52,17 +52,28 @@ def columns(part: Part) -> dict[str, Cell]:
     return row | {f"energy_{name}_nj": energy / 1000 for name, energy in part.energy_pj.items()}
 
 
+def about(profile: Profile) -> dict[str, str | int | float]:
+    """What a profile is of: program, chip, schedule, clock_mhz, batch."""
+    return {
+        "program": profile.program,
+        "chip": profile.chip,
+        "schedule": profile.schedule,
+        "clock_mhz": profile.total.clock_mhz,
+        "batch": profile.batch,
+    }
+
+
 def profile_csv(profile: Profile) -> str:
     """The text of ``profile.csv``: a header, a row a layer, one for what is of no layer, and the total.
 
-    Columns are those of `columns`, then ``bound_cycles`` and ``ratio``, which only the total has. Lines end in LF,
-    empty cells have no value, fractions have six significant digits.
+    Columns are those of `columns`; then, which only the total has, ``bound_cycles``, ``ratio`` and those of `about`.
+    Lines end in LF, empty cells have no value, fractions have six significant digits.
 
     Parameters
     ----------
     profile : Profile
     """
-    total = columns(profile.total) | {"bound_cycles": profile.bound.cycles, "ratio": profile.ratio}
+    total = columns(profile.total) | {"bound_cycles": profile.bound.cycles, "ratio": profile.ratio} | about(profile)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(total), restval="", lineterminator="\n")
     writer.writeheader()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.errors import InputError
-from accelsim.profile.csv_file import columns
+from accelsim.profile.csv_file import about, columns
 from accelsim.profile.profile import CAUSES, REASONS, UNITS, Profile
 
 Number = int | float
@@ -51,7 +51,7 @@ class SavedProfile:
     source : str
         The file they are from.
     about : mapping of str to object
-        What the file says of the run: program, chip, schedule, clock_mhz, batch; a `profile.csv` says nothing.
+        What the file says of the run: program, chip, schedule, clock_mhz, batch.
     layers : tuple of Saved
         With one for what is of no layer.
     total : Saved
@@ -65,18 +65,11 @@ class SavedProfile:
 
 def from_profile(profile: Profile, source: str) -> SavedProfile:
     """The figures of a run that was counted just now."""
-    about = {
-        "program": profile.program,
-        "chip": profile.chip,
-        "schedule": profile.schedule,
-        "clock_mhz": profile.total.clock_mhz,
-        "batch": profile.batch,
-    }
     parts = []
     for part in (*profile.layers, profile.total):
         figures = {name: value for name, value in columns(part).items() if isinstance(value, int | float)}
         parts.append(Saved(part.name, part.kind, {name: value for name, value in figures.items() if _adds_up(name)}))
-    return SavedProfile(source, about, tuple(parts[:-1]), parts[-1])
+    return SavedProfile(source, about(profile), tuple(parts[:-1]), parts[-1])
 
 
 def from_csv(content: bytes, where: Path) -> SavedProfile:
@@ -117,7 +110,19 @@ def from_csv(content: bytes, where: Path) -> SavedProfile:
         parts.append(Saved(cells["layer"], cells["kind"], figures))
     if not parts or parts[-1].kind != _TOTAL:
         raise InputError(where, "", "no row of the total at the end", expected)
-    return SavedProfile(str(where), {}, tuple(parts[:-1]), parts[-1])
+    return SavedProfile(str(where), _about(cells, f"line {len(rows)}", where), tuple(parts[:-1]), parts[-1])
+
+
+def _about(cells: Mapping[str, str], line: str, where: Path) -> dict[str, Any]:
+    """What the total's row says beside figures."""
+    found: dict[str, Any] = {name: cells[name] for name in _ABOUT if cells.get(name)}
+    for name, kind, expected in (("clock_mhz", float, "a number"), ("batch", int, "an integer")):
+        if name in found:
+            try:
+                found[name] = kind(found[name])
+            except ValueError:
+                raise InputError(where, f"{line}, {name}", f"found {found[name]!r}", expected) from None
+    return found
 
 
 def from_json(content: bytes, where: Path) -> SavedProfile:

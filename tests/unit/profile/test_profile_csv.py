@@ -10,7 +10,8 @@ from profile_runs import Recorded, profile_of
 from accelsim.profile.csv_file import columns, layers_frame, profile_csv
 
 _UNITS = re.compile(r"_(cycles|bytes|percent|us|nj|per_cycle|per_dram_byte)$")
-_WITHOUT_UNIT = {"layer", "kind", "cycles", "macs", "vector_elements", "ratio"}
+_ABOUT = ("program", "chip", "schedule", "clock_mhz", "batch")
+_WITHOUT_UNIT = {"layer", "kind", "cycles", "macs", "vector_elements", "ratio", *_ABOUT}
 
 
 def parsed(text: str) -> list[dict[str, str]]:
@@ -30,6 +31,10 @@ def test_a_row_a_layer_and_the_total(recorded: Recorded) -> None:
     assert float(total["ratio"]) == pytest.approx(recorded.profile.ratio, rel=1e-5)
     assert {row["bound_cycles"] + row["ratio"] for row in layers} == {""}
     assert layers[-1]["macs_per_dram_byte"] == ""
+    program = recorded.program
+    of = program.name, program.chip.name, program.schedule, f"{program.chip.chip.clock_mhz:g}", str(program.batch)
+    assert tuple(total[name] for name in _ABOUT) == of
+    assert {row[name] for row in layers for name in _ABOUT} == {""}
     assert float(total["energy_nj"]) == pytest.approx(recorded.profile.total.energy_nj, rel=1e-5)
 
 

@@ -53,6 +53,7 @@ def test_a_profile_and_its_files_say_the_same() -> None:
     assert from_text == direct
     table = from_csv(profile_csv(profile).encode(), WHERE)
     assert [layer.name for layer in table.layers] == ["first", "second", "(program)"]
+    assert table.about == direct.about
     for one, other in zip((*table.layers, table.total), (*direct.layers, direct.total), strict=True):
         assert set(one.figures) == set(other.figures)
         for name, value in other.figures.items():
@@ -201,6 +202,7 @@ def test_csv_that_is_no_profile() -> None:
         ): f"p: line 3: {cells + 1} cells; expected {cells}, as in the first line",
         text.replace("first,test,", "first,test,x"): "p: line 2, cycles: found 'x",
         text.replace("first,test,", "first,test,-"): "p: line 2, cycles: found '-",
+        text.removesuffix("1\n") + "x\n": "p: line 5, batch: found 'x'; expected an integer",
         '"' + text: "p: no CSV text (",
     }.items():
         with pytest.raises(InputError) as caught:
