@@ -134,7 +134,7 @@ def _run(state: State, options: Options) -> None:
         values = dequantize(host_tensor(program.outputs[0]), run.outputs)
         profile = build_profile(program, run.counters, len(frames))
         recognised = _recognition(options.data, values)
-        contents = dict(zip(VALUES, (npy_bytes(run.outputs), npy_bytes(values)), strict=True))
+        contents = {VALUES[0]: npy_bytes(run.outputs), VALUES[1]: npy_bytes(values)}
         contents |= files_of(profile, program, options.drawn)
         with output_folder(options.outpath) as folder:
             written = {folder / name: content for name, content in contents.items()}
