@@ -34,11 +34,14 @@ def dotted_settings(
     Raises
     ------
     InputError
-        A keyword that is no key, with the nearest one, or that is more than one; a key that is given twice.
+        Settings that are no mapping of texts; a keyword that is no key, with the nearest one, or that is more than
+        one; a key that is given twice.
     """
     by_keyword: dict[str, list[str]] = {}
     for key in setting_keys() if keys is None else keys:
         by_keyword.setdefault(key.replace(".", "_"), []).append(key)
+    if not (isinstance(settings, Mapping) and all(isinstance(key, str) for key in settings)):
+        raise InputError(where, "settings", f"found {settings!r}", 'keys and values, as {"mac.rows": 32}')
     found = {key: plain(value) for key, value in settings.items()}
     for keyword, value in keywords.items():
         meant = by_keyword.get(keyword, [])

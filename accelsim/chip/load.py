@@ -16,6 +16,9 @@ from accelsim.errors import InputError, ManyErrors
 from accelsim.resources import resource_root
 from accelsim.toml_input import parse_toml
 
+VENDOR_CHIPS = {"tx5368av200": "tx5368"}
+"""The vendor's product names, in lower case, and which of our chips is modelled in their style."""
+
 
 def _folder() -> Path:
     return resource_root() / "configs"
@@ -27,7 +30,7 @@ def chip_names() -> list[str]:
 
 
 def load_chip(name_or_path: str | Path) -> Chip:
-    """The chip of a name (`tx5368`) or of a TOML file (`my/chip.toml`).
+    """The chip of a name (`tx5368`, or the vendor's `TX5368AV200`) or of a TOML file (`my/chip.toml`).
 
     Raises
     ------
@@ -35,6 +38,7 @@ def load_chip(name_or_path: str | Path) -> Chip:
         No such chip, an unreadable file, or (as `ManyErrors`) every wrong key of it.
     """
     text = str(name_or_path)
+    text = VENDOR_CHIPS.get(text.lower(), text)
     if text in chip_names():
         path = _folder() / f"{text}.toml"
     elif text.endswith(".toml") or "/" in text:

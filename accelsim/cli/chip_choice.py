@@ -17,26 +17,11 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 DEFAULT_CHIP = "tx5368"
-VENDOR_CHIPS = {"tx5368av200": "tx5368"}
-"""The vendor's product names, in lower case, and which of our chips is modelled in their style."""
 
 
 def chip_option(text: str) -> Callable[[_Function], _Function]:
     """The option ``--chip``, with this help."""
     return click.option("-ch", "--chip", "chip", metavar="NAME|FILE", help=text)
-
-
-def named_chip(name: str) -> Chip:
-    """The chip of a name, the vendor's included, or of a chip file.
-
-    Raises
-    ------
-    InputError
-        As `accelsim.chip.load_chip`.
-    """
-    from accelsim.chip import load_chip
-
-    return load_chip(VENDOR_CHIPS.get(name.lower(), name))
 
 
 def chosen_chip(state: State, option: str | None) -> Chip:
@@ -51,9 +36,11 @@ def chosen_chip(state: State, option: str | None) -> Chip:
     Raises
     ------
     InputError
-        As `named_chip`.
+        As `accelsim.chip.load_chip`.
     """
-    return named_chip(option or state.chip or DEFAULT_CHIP)
+    from accelsim.chip import load_chip
+
+    return load_chip(option or state.chip or DEFAULT_CHIP)
 
 
 def check_compiled_for(state: State, option: str | None, program: Program, where: str) -> None:
@@ -62,12 +49,14 @@ def check_compiled_for(state: State, option: str | None, program: Program, where
     Raises
     ------
     InputError
-        As `named_chip`; or the chips differ in a figure.
+        As `accelsim.chip.load_chip`; or the chips differ in a figure.
     """
     name = option or state.chip
     if name is None:
         return
-    chip = named_chip(name)
+    from accelsim.chip import load_chip
+
+    chip = load_chip(name)
     if chip.digest != program.chip.digest:
         found = f"compiled for chip {program.chip.name}"
         if chip.name == program.chip.name:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli.chip_choice import DEFAULT_CHIP, VENDOR_CHIPS, named_chip
+from accelsim.cli.chip_choice import DEFAULT_CHIP, chosen_chip
 from accelsim.cli.console import print_json, say, show, table
 from accelsim.cli.cost_tables import print_costs
 from accelsim.cli.state import State, pass_state
@@ -31,15 +31,16 @@ def chips_command(state: State, name: str | None, keys: bool, as_json: bool) -> 
             raise click.UsageError("--keys is about every chip file; leave the name out", click.get_current_context())
         _keys(as_json)
     elif name is not None or state.chip is not None:
-        _one(named_chip(name or state.chip or DEFAULT_CHIP), as_json)
+        _one(chosen_chip(state, name), as_json)
     else:
         _list(as_json)
 
 
 def _list(as_json: bool) -> None:
-    from accelsim.chip import chip_names
+    from accelsim.chip import chip_names, load_chip
+    from accelsim.chip.load import VENDOR_CHIPS
 
-    chips = [named_chip(name) for name in chip_names()]
+    chips = [load_chip(name) for name in chip_names()]
     if as_json:
         print_json([_summary(chip) for chip in chips])
         return

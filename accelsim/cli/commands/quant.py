@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from accelsim.cli.chip_choice import named_chip
 from accelsim.cli.console import note, print_json, progress_bar, say, say_written, show, table
 from accelsim.cli.output_folder import check_output_folder, outpath_option, output_folder
 from accelsim.cli.state import State, pass_state
@@ -226,7 +225,9 @@ def _quantize(state: State, options: Options) -> None:
     _check_options(options)
     check_output_folder(options.outpath)
     if state.chip is not None:
-        named_chip(state.chip)
+        from accelsim.chip import load_chip
+
+        load_chip(state.chip)
 
     from accelsim.quant.calibration_data import load_frames
     from accelsim.quant.observers import DEFAULT_PERCENTILE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli.chip_choice import DEFAULT_CHIP, chip_option, named_chip
+from accelsim.cli.chip_choice import chip_option, chosen_chip
 from accelsim.cli.console import is_terminal, note, print_json, progress_bar, say_written
 from accelsim.cli.cost_choice import energy_option
 from accelsim.cli.output_folder import check_output_folder, output_folder
@@ -182,7 +182,7 @@ def _asked(state: State, options: Options) -> tuple[Sweep, tuple[Objective, ...]
     from accelsim.isa.nearest import nearest
 
     file = read_sweep_file(options.file) if options.file else SweepFile()
-    chip = named_chip(options.chip or state.chip or file.chip or DEFAULT_CHIP)
+    chip = chosen_chip(state, options.chip or (None if state.chip else file.chip))
     paths = (*options.models, *file.models)
     if options.energy is not None:
         chip = with_cost_table(chip, load_cost_table(options.energy))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli.chip_choice import chip_option, chosen_chip, named_chip
+from accelsim.cli.chip_choice import chip_option, chosen_chip
 from accelsim.cli.console import print_json, progress_bar, say, say_written, show, spinner, table
 from accelsim.cli.output_folder import check_output_folder, output_folder
 from accelsim.cli.state import State, pass_state
@@ -151,7 +151,7 @@ def _tables(state: State, options: Options) -> int:
     folder = options.outpath or (None if named else _FOLDER)
     if folder is not None:
         check_output_folder(folder)
-    chip = named_chip(named) if named else None
+    chip = chosen_chip(state, options.chip) if named else None
 
     from accelsim.validation.compare import compare_tables
     from accelsim.validation.report import outside, summary

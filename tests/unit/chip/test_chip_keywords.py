@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -49,10 +51,12 @@ def test_numbers_of_an_array() -> None:
         ({}, {"mac_rows": 8.5}, "chip tx5368: mac.rows: found 8.5; expected an integer"),
         ({}, {"mac_rows": "8"}, "chip tx5368: mac.rows: found '8'; expected an integer"),
         ({"mac.rows": 8}, {"mac_rows": 8}, "chip tx5368: mac.rows: given twice, once as mac_rows; expected one value"),
+        (5, {}, "chip tx5368: settings: found 5; expected keys and values, as {"),
+        ({5: 3}, {}, "chip tx5368: settings: found {5: 3}; expected keys and values, as {"),
         ({}, {"sram_weights_banks": 7}, "chip tx5368: sram.weights.capacity_bytes: found "),
     ],
 )
-def test_mistakes(settings: dict[str, int], keywords: dict[str, int], expected: str) -> None:
+def test_mistakes(settings: Any, keywords: dict[str, int], expected: str) -> None:
     with pytest.raises(InputError) as caught:
         load_chip("tx5368").with_(settings, **keywords)
     assert str(caught.value).startswith(expected)

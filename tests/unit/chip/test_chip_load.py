@@ -36,6 +36,10 @@ def faults(content: dict[str, Any]) -> list[str]:
     return str(caught.value).splitlines()
 
 
+def test_the_vendors_product_name_is_our_chip_in_its_style() -> None:
+    assert load_chip("TX5368AV200") == load_chip("tx5368av200") == load_chip("tx5368")
+
+
 @pytest.mark.parametrize("name", chip_names())
 def test_chips_that_ship(name: str) -> None:
     chip = load_chip(name)
