@@ -9,18 +9,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line: `accelsim.cli.entry.main`.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Without the program's name; those of the process where absent.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Run the command line; arguments and result are those of `accelsim.cli.entry.main`."""
     try:
         from accelsim.cli.entry import main as run
     except KeyboardInterrupt:

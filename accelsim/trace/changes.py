@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.jit import Int64s, UInt8s, kernel, part
+from accelsim.trace.text import put_number, put_text
 
 Ints = NDArray[np.int64]
 
@@ -73,18 +74,6 @@ class ChangeFormat:
 
 
 @part
-def _put_decimal(out: Any, at: int, value: int) -> int:
-    digits, rest = 1, value // 10
-    while rest:
-        digits += 1
-        rest //= 10
-    for place in range(at + digits - 1, at - 1, -1):
-        out[place] = 48 + value % 10
-        value //= 10
-    return at + digits
-
-
-@part
 def _put_binary(out: Any, at: int, value: int) -> int:
     digits, rest = 1, value >> 1
     while rest:
@@ -133,16 +122,14 @@ def format_changes(
         if times[number] != last_time[0]:
             last_time[0] = times[number]
             out[at] = 35
-            at = _put_decimal(out, at + 1, times[number])
+            at = put_number(out, at + 1, times[number])
             out[at] = 10
             at += 1
         if bits[signal] != 1:
             out[at] = 115 if bits[signal] == TEXT else 98
             at += 1
         if bits[signal] == TEXT:
-            for place in range(offsets[values[signal]], offsets[values[signal] + 1]):
-                out[at] = texts[place]
-                at += 1
+            at = put_text(out, at, texts, offsets[values[signal]], offsets[values[signal] + 1])
         elif values[signal] == UNKNOWN:
             out[at] = 120
             at += 1

@@ -57,7 +57,8 @@ def _joined(texts: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64
 
 
 @part
-def _put_text(out: Any, at: int, text: Any, start: int, end: int) -> int:
+def put_text(out: Any, at: int, text: Any, start: int, end: int) -> int:
+    """Bytes of `text`, written to `out` at a place; the place behind them."""
     for place in range(start, end):
         out[at] = text[place]
         at += 1
@@ -65,7 +66,8 @@ def _put_text(out: Any, at: int, text: Any, start: int, end: int) -> int:
 
 
 @part
-def _put_number(out: Any, at: int, value: int) -> int:
+def put_number(out: Any, at: int, value: int) -> int:
+    """An integer in decimal digits, written to `out` at a place; the place behind them."""
     if value < 0:
         out[at] = 45
         at += 1
@@ -99,11 +101,11 @@ def format_rows(
     for number in range(count):
         row = number * (1 + numbers)
         head = rows[row]
-        at = _put_text(out, at, heads, head_offsets[head], head_offsets[head + 1])
+        at = put_text(out, at, heads, head_offsets[head], head_offsets[head + 1])
         for place in range(numbers):
             value = rows[row + place + 1]
             if value or not optional[place]:
-                at = _put_text(out, at, labels, label_offsets[place], label_offsets[place + 1])
-                at = _put_number(out, at, value)
-        at = _put_text(out, at, labels, label_offsets[numbers], label_offsets[numbers + 1])
+                at = put_text(out, at, labels, label_offsets[place], label_offsets[place + 1])
+                at = put_number(out, at, value)
+        at = put_text(out, at, labels, label_offsets[numbers], label_offsets[numbers + 1])
     return at
