@@ -334,8 +334,14 @@ _NOT_COMPARED = ("command", "objectives", "seed", "sampler")
 
 def _compare(path: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     for key, value in asked.items():
-        if key in _NOT_COMPARED or _without_paths(there.get(key)) == _without_paths(json.loads(json.dumps(value))):
+        if key in _NOT_COMPARED:
             continue
+        if _without_paths(there.get(key)) == _without_paths(json.loads(json.dumps(value))):
+            # Points are numbered by the order of the axes.
+            if key != "axes" or list(there[key]) == list(value):
+                continue
+            order = f"in the order {', '.join(there[key])}, asked for {', '.join(value)}"
+            raise InputError(path, key, f"holds another sweep: {order}", "the command it was begun with")
         found = f"holds another sweep: {key} {_short(there.get(key))}, asked for {_short(value)}"
         raise InputError(path, "", found, "the command it was begun with, or another --out")
 

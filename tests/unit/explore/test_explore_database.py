@@ -64,6 +64,16 @@ def test_another_sweep_is_refused(tmp_path: Path) -> None:
         Database(path, META | {"axes": {"mac.rows": [1]}})
 
 
+def test_axes_in_another_order_are_another_sweep(tmp_path: Path) -> None:
+    """Numbers stand for other points then: what is missing would be there twice, and something else not at all."""
+    axes = {"mac.rows": [1, 2], "mac.columns": [1, 2]}
+    Database(tmp_path / "sweep.sqlite", META | {"axes": axes}).__exit__()
+    order = "axes: holds another sweep: in the order mac.rows, mac.columns, asked for mac.columns, mac.rows"
+    with pytest.raises(InputError, match=order):
+        Database(tmp_path / "sweep.sqlite", META | {"axes": dict(reversed(axes.items()))})
+    Database(tmp_path / "sweep.sqlite", META | {"axes": axes}).__exit__()
+
+
 def test_files_that_are_something_else(tmp_path: Path) -> None:
     path = tmp_path / "sweep.sqlite"
     path.write_bytes(b"no database, but long enough to be one" * 100)
