@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import InputError
-from accelsim.explore.results import LAYER_COLUMNS, POINT_COLUMNS, Result
+from accelsim.explore.results import LAYER_COLUMNS, LOST, POINT_COLUMNS, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,6 +140,11 @@ class Database:
             "SELECT reason, COUNT(*) FROM points WHERE status = 'failed' GROUP BY reason ORDER BY COUNT(*) DESC, reason"
         )
         return [(str(reason), int(count)) for reason, count in rows]
+
+    def forget_lost(self) -> None:
+        """Points that were given up are missing again: what ended their workers may be no longer so."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM points WHERE reason = ?", (LOST,))
 
     def note(self, key: str, value: Any) -> None:
         """Keep something more of what the sweep is."""
