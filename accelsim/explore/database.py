@@ -330,7 +330,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 def _meta(connection: sqlite3.Connection) -> dict[str, Any]:
     rows = connection.execute("SELECT key, value FROM meta").fetchall()
-    return {key: json.loads(value) for key, value in rows}
+    try:
+        return {key: json.loads(value) for key, value in rows}
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"what it says of the sweep is damaged: {error}") from None
 
 
 _NOT_COMPARED = ("command", "objectives", "seed", "sampler")

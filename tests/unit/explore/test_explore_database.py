@@ -114,6 +114,17 @@ def test_a_file_begun_and_not_made(tmp_path: Path) -> None:
     assert len(read_results(path).points) == 1
 
 
+def test_damaged_words_about_the_sweep_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.sqlite"
+    Database(path, META).__exit__()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = '[' WHERE key = 'axes'")
+    connection.close()
+    for use in (lambda: opened(tmp_path, META).__enter__(), lambda: read_results(path)):
+        with pytest.raises(InputError, match="can't be read: what it says of the sweep is damaged"):
+            use()
+
+
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with (
         opened(tmp_path, META),
