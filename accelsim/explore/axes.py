@@ -118,7 +118,8 @@ def _values(text: str, where: str, key: str) -> list[Value]:
     value = first
     # Sums and products of floats come to rest beside the end: a billionth of it counts as the end.
     while value <= last + abs(last) * 1e-9:
-        found.append(value)
+        # Sums of tenths are none; who writes 0.3 means this value.
+        found.append(float(f"{value:.12g}") if isinstance(value, float) else value)
         if len(found) > _MOST_VALUES:
             raise InputError(where, key, f"{text!r} has more than {_MOST_VALUES:,} values", "fewer")
         value = value * step if by[0] == "x" else first + len(found) * step

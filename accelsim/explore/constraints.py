@@ -76,7 +76,8 @@ class Constraint:
         if not isinstance(self._body, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Attribute | ast.Name):
             raise InputError(where, "", f"{text!r} is no condition", _EXPECTED)
         # Once with the keys' own values, for what is wrong with it whatever they are.
-        self.holds(keys)
+        if self.holds(keys).shape:
+            raise InputError(where, "", f"{text!r} is no condition", _EXPECTED)
 
     def holds(self, columns: Columns) -> NDArray[np.bool_]:
         """Whether each point meets it.
@@ -105,10 +106,10 @@ class Constraint:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self._apply(operator.neg, node, self._value(operand, columns))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return np.logical_not(self._value(operand, columns))
+                return self._apply(np.logical_not, node, self._value(operand, columns))
             case ast.BoolOp(op=op, values=values):
                 join = np.logical_and if isinstance(op, ast.And) else np.logical_or
-                return reduce(join, [self._value(one, columns) for one in values])
+                return reduce(lambda *two: self._apply(join, node, *two), [self._value(one, columns) for one in values])
             case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARISONS for op in ops):
                 sides = [self._value(one, columns) for one in (left, *others)]
                 pairs = zip(ops, sides, sides[1:], strict=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import InputError
-from accelsim.explore.results import LAYER_COLUMNS, POINT_COLUMNS, Result
+from accelsim.explore.results import LAYER_COLUMNS, LOST, POINT_COLUMNS, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,6 +140,11 @@ class Database:
             "SELECT reason, COUNT(*) FROM points WHERE status = 'failed' GROUP BY reason ORDER BY COUNT(*) DESC, reason"
         )
         return [(str(reason), int(count)) for reason, count in rows]
+
+    def forget_lost(self) -> None:
+        """Points that were given up are missing again: what ended their workers may be no longer so."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM points WHERE reason = ?", (LOST,))
 
     def note(self, key: str, value: Any) -> None:
         """Keep something more of what the sweep is."""
@@ -325,7 +330,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 def _meta(connection: sqlite3.Connection) -> dict[str, Any]:
     rows = connection.execute("SELECT key, value FROM meta").fetchall()
-    return {key: json.loads(value) for key, value in rows}
+    try:
+        return {key: json.loads(value) for key, value in rows}
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"what it says of the sweep is damaged: {error}") from None
 
 
 _NOT_COMPARED = ("command", "objectives", "seed", "sampler")
@@ -334,8 +342,14 @@ _NOT_COMPARED = ("command", "objectives", "seed", "sampler")
 
 def _compare(path: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     for key, value in asked.items():
-        if key in _NOT_COMPARED or _without_paths(there.get(key)) == _without_paths(json.loads(json.dumps(value))):
+        if key in _NOT_COMPARED:
             continue
+        if _without_paths(there.get(key)) == _without_paths(json.loads(json.dumps(value))):
+            # Points are numbered by the order of the axes.
+            if key != "axes" or list(there[key]) == list(value):
+                continue
+            order = f"in the order {', '.join(there[key])}, asked for {', '.join(value)}"
+            raise InputError(path, key, f"holds another sweep: {order}", "the command it was begun with")
         found = f"holds another sweep: {key} {_short(there.get(key))}, asked for {_short(value)}"
         raise InputError(path, "", found, "the command it was begun with, or another --out")
 

@@ -17,7 +17,7 @@ from multiprocessing import resource_tracker
 from typing import Protocol
 
 from accelsim.explore.evaluate import Evaluator, Work
-from accelsim.explore.results import FAILED, Result
+from accelsim.explore.results import FAILED, LOST, MOST_DEATHS, Result
 from accelsim.explore.space import Point
 from accelsim.jit.beside import compile_all
 from accelsim.machine.dataflow.follow import operations
@@ -28,8 +28,6 @@ CHUNK_SECONDS = 0.5
 MOST_CHUNK = 64
 _AHEAD = 2
 """Chunks a worker has, the one it works on included."""
-MOST_DEATHS = 3
-"""So many workers may end while they are at a point; then it is given up."""
 
 
 class Executor(Protocol):
@@ -110,14 +108,15 @@ class Processes:
         chunks = pacer.chunks(points)
         suspects: list[Point] = []
         deaths: dict[int, int] = {}
-        pool, is_broken = self._pool(), False
+        pool, is_broken, is_alone = self._pool(), False, False
         flying: dict[Future[tuple[list[Result], float]], list[Point]] = {}
         try:
             while True:
                 # One that may have ended a process goes alone, so that it is known which.
                 most = 1 if suspects else self._jobs * _AHEAD
                 while len(flying) < most and not is_broken:
-                    chunk = [suspects.pop()] if suspects else next(chunks, [])
+                    # In turns: who ends processes at random does not always meet the same one.
+                    chunk = [suspects.pop(0)] if suspects else next(chunks, [])
                     if not chunk:
                         break
                     try:
@@ -125,16 +124,18 @@ class Processes:
                             flying[pool.submit(_evaluate, chunk)] = chunk
                     except BrokenProcessPool:
                         suspects.extend(chunk)
-                        is_broken = True
+                        is_broken, is_alone = True, False
                 if not flying and not suspects:
                     return
+                if not is_broken:
+                    is_alone = len(flying) == 1
                 done, _ = wait(flying, return_when=FIRST_COMPLETED)
                 for future in done:
                     chunk = flying.pop(future)
                     try:
                         found, seconds = future.result()
                     except BrokenProcessPool:
-                        gone, kept = survivors(chunk, deaths, self._work)
+                        gone, kept = survivors(chunk, deaths, self._work, is_alone=is_alone)
                         suspects.extend(kept)
                         found, is_broken = gone, True
                     else:
@@ -176,7 +177,9 @@ class Pacer:
             yield chunk
 
 
-def survivors(chunk: Sequence[Point], deaths: dict[int, int], work: Work) -> tuple[list[Result], list[Point]]:
+def survivors(
+    chunk: Sequence[Point], deaths: dict[int, int], work: Work, *, is_alone: bool = True
+) -> tuple[list[Result], list[Point]]:
     """Of points whose worker ended: results of those that are given up, and those to be tried again.
 
     Parameters
@@ -185,17 +188,18 @@ def survivors(chunk: Sequence[Point], deaths: dict[int, int], work: Work) -> tup
     deaths : dict of int to int
         By number how often that was; it counts on.
     work : Work
+    is_alone : bool
+        No other points were under way, whose worker may have ended and taken this one's along.
     """
     given_up: list[Result] = []
     again = []
     for point in chunk:
         # In company it was not necessarily this point.
-        deaths[point.number] = deaths.get(point.number, 0) + (len(chunk) == 1)
+        deaths[point.number] = deaths.get(point.number, 0) + (is_alone and len(chunk) == 1)
         if deaths[point.number] < MOST_DEATHS:
             again.append(point)
         else:
-            reason = f"the worker's process ended {MOST_DEATHS} times, of memory perhaps"
-            columns = Evaluator(work).columns(point) | {"status": FAILED, "reason": reason}
+            columns = Evaluator(work).columns(point) | {"status": FAILED, "reason": LOST}
             given_up.append(Result(point.number, columns))
     return given_up, again
 

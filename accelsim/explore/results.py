@@ -10,6 +10,10 @@ from accelsim.profile.energy import COMPONENTS
 from accelsim.profile.profile import CAUSES, Part, Profile
 
 DONE, FAILED = "done", "failed"
+MOST_DEATHS = 3
+"""So many workers may end while they are at a point; then it is given up."""
+LOST = f"the worker's process ended {MOST_DEATHS} times, of memory perhaps"
+"""Reason of a point that was given up: of the machine it was tried on, not of the point."""
 
 POINT_COLUMNS = {
     "model": "TEXT",

@@ -97,8 +97,11 @@ def search(
         # Fewer points than trials: each once is all there is to find.
         simulated = simulate(sweep, database, executor, space.numbers())
         return Found(database.count()[0], simulated, front(database, objectives), is_whole=True)
+    # Points of earlier trials whose workers ended are tried again.
+    before = sorted({one.point for one in database.trials()[0] if space.holds(one.point)})
+    again = simulate(sweep, database, executor, iter(before))
     study = _study(sweep, database, objectives)
-    simulated = _try(sweep, database, executor, objectives, study, trials, seed, sampler, progress)
+    simulated = again + _try(sweep, database, executor, objectives, study, trials, seed, sampler, progress)
     return Found(len(study.trials), simulated, front(database, objectives))
 
 

@@ -183,7 +183,7 @@ def _offset(progress: Callable[[int, int], None] | None, done: int, total: int) 
 
 @contextmanager
 def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
-    """A sweep's database in its folder, which no other process writes to meanwhile.
+    """A sweep's database in its folder, which no other process writes to meanwhile; lost points are to be tried again.
 
     Parameters
     ----------
@@ -209,6 +209,7 @@ def opened(folder: Path, meta: dict[str, Any]) -> Iterator[Database]:
         raise InputError(folder, "", error.strerror or str(error), "a folder that can be written") from None
     try:
         with undamaged(folder / FILE_NAME), Database(folder / FILE_NAME, meta) as database:
+            database.forget_lost()
             yield database
     finally:
         lock.release()

@@ -10,6 +10,7 @@ from typing import Any
 from accelsim.chip.settings import check_setting, setting_keys
 from accelsim.errors import InputError
 from accelsim.explore.axes import BATCH, Axis, Value, axis, parse_axis
+from accelsim.explore.objectives import OBJECTIVES
 from accelsim.isa.atomic import read_bytes
 from accelsim.isa.nearest import nearest
 from accelsim.toml_input import parse_toml
@@ -91,7 +92,7 @@ def read_sweep_file(path: Path) -> SweepFile:
         axes=axes,
         points=points,
         constraints=_texts(path, data, "where"),
-        objectives=_texts(path, data, "objective"),
+        objectives=_objectives(path, data),
         trials=_number(path, data, "trials", 1),
         seed=_number(path, data, "seed", 0),
     )
@@ -102,7 +103,7 @@ def _grid(path: Path, data: Mapping[str, Any]) -> list[Axis]:
     if not isinstance(grid, dict):
         raise InputError(path, "grid", f"found {grid!r}", "a table of keys and their values")
     axes = []
-    for key, values in _flat(grid).items():
+    for key, values in _flat(path, grid).items():
         if isinstance(values, str):
             axes.append(parse_axis(f"{key}={values}", str(path)))
         else:
@@ -110,20 +111,27 @@ def _grid(path: Path, data: Mapping[str, Any]) -> list[Axis]:
     return axes
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(where: Path | str, table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Keys of tables inside tables, dotted: `mac.rows = 8` and `"mac.rows" = 8` are the same."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        name = f"{prefix}{key}"
+        more = _flat(where, value, f"{name}.") if isinstance(value, dict) else {name: value}
+        for twice in flat.keys() & more.keys():
+            raise InputError(where, twice, "is set twice", "each key once, with all its values")
+        flat |= more
     return flat
 
 
 def _points(path: Path, rows: Any) -> tuple[dict[str, Value], ...]:
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) and row for row in rows):
         raise InputError(path, "points", "found no points", "[[points]] tables with a value for each key")
-    points = [_flat(row) for row in rows]
+    points = [_flat(f"{path}: points[{number}]", row) for number, row in enumerate(rows)]
+    seen: dict[frozenset[tuple[str, Value]], int] = {}
     for number, row in enumerate(points):
         where = f"{path}: points[{number}]"
+        if not row:
+            raise InputError(where, "", "sets no key", "a value for each key")
         if set(row) != set(points[0]):
             odd = ", ".join(sorted(set(row) ^ set(points[0])))
             raise InputError(where, odd, "is in one point and not in another", "the same keys in all")
@@ -134,6 +142,9 @@ def _points(path: Path, rows: Any) -> tuple[dict[str, Value], ...]:
                 check_setting(where, key, value)
             else:
                 axis(key, [value], where)
+        first = seen.setdefault(frozenset(row.items()), number)
+        if first != number:
+            raise InputError(where, "", f"is the same as points[{first}]", "each point once")
     return tuple(points)
 
 
@@ -143,6 +154,14 @@ def _texts(path: Path, data: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
         raise InputError(path, key, f"found {value!r}", "a text, or a list of texts")
     return tuple(values)
+
+
+def _objectives(path: Path, data: Mapping[str, Any]) -> tuple[str, ...]:
+    found = _texts(path, data, "objective")
+    if "objective" in data and not any(found):
+        # Nobody asks for a search by nothing: every point would be simulated.
+        raise InputError(path, "objective", f"found {data['objective']!r}", f"some of {', '.join(OBJECTIVES)}")
+    return found
 
 
 def _text(path: Path, data: Mapping[str, Any], key: str) -> str | None:

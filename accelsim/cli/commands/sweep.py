@@ -140,6 +140,8 @@ def _sweep(state: State, options: Options) -> None:
 
     check_output_folder(options.outpath)
     check_exports(options.export, options.outpath)
+    if options.dask is not None and not options.dask.strip():
+        raise InputError("--dask", "", f"found {options.dask!r}", "tcp://HOST:PORT of a scheduler, or local")
     sweep, objectives, trials, seed = _asked(state, options)
     _ask_about(sweep, options, trials if objectives else None)
     for model in sweep.models:
@@ -203,6 +205,10 @@ def _asked(state: State, options: Options) -> tuple[Sweep, tuple[Objective, ...]
     constraints += [Constraint(text, keys) for text in options.where]
     named = options.objective if options.objective is not None else ",".join(file.objectives)
     objectives = parse_objectives(named) if named or options.objective is not None else ()
+    if not objectives:
+        for name, value in (("--trials", options.trials), ("--seed", options.seed)):
+            if value is not None:
+                raise InputError(name, "", "given without --objective", "a search, as --objective latency,energy")
     schedule = options.schedule or file.schedule or "auto"
     sweep = Sweep(read_models(paths), chip, axes, constraints, file.points, schedule, _command())
     return sweep, objectives, options.trials or file.trials or _TRIALS, _first(options.seed, file.seed, 0)

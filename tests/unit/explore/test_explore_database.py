@@ -64,6 +64,16 @@ def test_another_sweep_is_refused(tmp_path: Path) -> None:
         Database(path, META | {"axes": {"mac.rows": [1]}})
 
 
+def test_axes_in_another_order_are_another_sweep(tmp_path: Path) -> None:
+    """Numbers stand for other points then: what is missing would be there twice, and something else not at all."""
+    axes = {"mac.rows": [1, 2], "mac.columns": [1, 2]}
+    Database(tmp_path / "sweep.sqlite", META | {"axes": axes}).__exit__()
+    order = "axes: holds another sweep: in the order mac.rows, mac.columns, asked for mac.columns, mac.rows"
+    with pytest.raises(InputError, match=order):
+        Database(tmp_path / "sweep.sqlite", META | {"axes": dict(reversed(axes.items()))})
+    Database(tmp_path / "sweep.sqlite", META | {"axes": axes}).__exit__()
+
+
 def test_files_that_are_something_else(tmp_path: Path) -> None:
     path = tmp_path / "sweep.sqlite"
     path.write_bytes(b"no database, but long enough to be one" * 100)
@@ -102,6 +112,17 @@ def test_a_file_begun_and_not_made(tmp_path: Path) -> None:
     with Database(path, META) as database:
         database.add([result(0)])
     assert len(read_results(path).points) == 1
+
+
+def test_damaged_words_about_the_sweep_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.sqlite"
+    Database(path, META).__exit__()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = '[' WHERE key = 'axes'")
+    connection.close()
+    for use in (lambda: opened(tmp_path, META).__enter__(), lambda: read_results(path)):
+        with pytest.raises(InputError, match="can't be read: what it says of the sweep is damaged"):
+            use()
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:

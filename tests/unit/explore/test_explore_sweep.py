@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from accelsim.explore import executors
 from accelsim.explore.database import Results, read_results
 from accelsim.explore.evaluate import Evaluator, Work
 from accelsim.explore.executors import Executor, Here, Processes
+from accelsim.explore.results import FAILED, LOST, Result
 from accelsim.explore.space import Point
 from accelsim.explore.sweep import Outcome, Sweep, opened, run_sweep
 from accelsim.machine.fast import time_program
@@ -142,6 +144,53 @@ def test_a_process_that_ends(make: MakeSweep, tmp_path: Path, monkeypatch: pytes
     assert found["number"].tolist() == list(range(12))
     assert found.loc[5, "reason"] == "the worker's process ended 3 times, of memory perhaps"
     pd.testing.assert_frame_equal(found.drop(5), expected.drop(5), check_dtype=False)
+
+
+class _Slow(Evaluator):
+    """Takes a while, so that several points are under way."""
+
+    def evaluate(self, point: Point):  # type: ignore[no-untyped-def]
+        time.sleep(0.5)
+        marker = Path(os.environ["ACCELSIM_TEST_MARKER"])
+        if point.number == 0 and len(list(marker.parent.glob("marker*"))) < 3:
+            tempfile.mkstemp(prefix="marker", dir=marker.parent)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().evaluate(point)
+
+
+def _begin_slow(work: Work) -> None:
+    executors._begin(work)
+    executors._evaluator = _Slow(work)
+
+
+def test_a_death_in_company_is_not_counted(make: MakeSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker takes its neighbours' points along: three ends, of which the point was alone at two, are not three."""
+    (tmp_path / "markers").mkdir()
+    monkeypatch.setenv("ACCELSIM_TEST_MARKER", str(tmp_path / "markers" / "marker"))
+
+    def pool(self: Processes) -> object:
+        context = executors.multiprocessing.get_context("spawn")
+        return executors.ProcessPoolExecutor(2, mp_context=context, initializer=_begin_slow, initargs=(self._work,))
+
+    monkeypatch.setattr(Processes, "_pool", pool)
+    sweep = make("mac.rows=2,4,8")
+    outcome, _ = done(sweep, tmp_path / "out", Processes(sweep.work(), 2))
+    assert (outcome.points, outcome.failed) == (3, 0)
+
+
+def test_lost_points_are_tried_again(make: MakeSweep, tmp_path: Path) -> None:
+    """What ended their workers is of the machine: the same command makes up for them, and for nothing else."""
+    sweep = make("mac.rows=2,4,8")
+    outcome, expected = done(sweep, tmp_path, Here(sweep.work()))
+    with opened(tmp_path, sweep.meta()) as database:
+        for number, reason in ((0, LOST), (1, "too large")):
+            columns = Evaluator(sweep.work()).columns(sweep.space.point(number)) | {"status": FAILED, "reason": reason}
+            database._connection.execute("DELETE FROM points WHERE number = ?", (number,))
+            database._connection.execute("DELETE FROM layers WHERE number = ?", (number,))
+            database.add([Result(number, columns)])
+    outcome, found = done(sweep, tmp_path, Here(sweep.work()))
+    assert (outcome.points, outcome.failed, outcome.simulated) == (3, 1, 1)
+    pd.testing.assert_frame_equal(found.points.drop(1), expected.points.drop(1), check_dtype=False)
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups")
