@@ -229,10 +229,11 @@ LOG_RECORDS = 1 << 16
     M_LAST_SEEN,
     M_SEQUENCE,
     M_LEFT,
-    M_TOTALS,
+    M_SEMAPHORES,
 ) = range(11)
 """What is kept of a state: a row of `marks` a level, one for a stream; the last row is scratch. Behind M_TOTALS: the
 counts, then the signature."""
+M_TOTALS = M_SEMAPHORES + isa.SEMAPHORES
 MARKS = isa.LOOP_LEVELS + 2
 
 # --- c: what the chip fixes ---------------------------------------------------------------------------------------
@@ -315,7 +316,14 @@ P_OFFSET = P_REGISTER + ADDRESSES
 P_MODULUS = P_OFFSET + ADDRESSES
 P_PERIOD = P_MODULUS + ADDRESSES
 """Of an `address`: after how many iterations, a level, what lies there is the same again for the banks and bursts."""
-P_RANGES = P_PERIOD + isa.LOOP_LEVELS
+P_NEAR = P_PERIOD + isa.LOOP_LEVELS
+P_ROOM = P_NEAR + isa.LOOP_LEVELS
+"""The same where a loop has no more than P_ROOM iterations: it does not come to the ring's end then."""
+P_WAITED = P_ROOM + isa.LOOP_LEVELS
+"""The semaphores that an instruction waits for, those of a loop with all of its body: a bit each."""
+WAITED_BITS = 32
+WAITED_WORDS = isa.SEMAPHORES // WAITED_BITS
+P_RANGES = P_WAITED + WAITED_WORDS
 """How many ranges are to be checked; then each: operand, its first byte, its end, the memory's size, alignment."""
 RANGE_SIZE = 5
 MOST_RANGES = 9

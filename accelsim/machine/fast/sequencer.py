@@ -149,13 +149,13 @@ def enter_loop(s: Any, c: Any, p: Any, code: int, pc: int, enabled: bool) -> Non
     s[at + lay.L_FRESH] = 1
     s[lay.DEPTH] = level + 1
     if s[lay.STEADY] and p[code + isa.COL_COUNT] > 2:
-        s[at + lay.L_APART] = _apart(s, c, p, level, pc + 1, s[at + lay.L_END])
+        s[at + lay.L_APART] = _apart(s, c, p, level, pc + 1, s[at + lay.L_END], p[code + isa.COL_COUNT])
     advance(s, pc + 1)
 
 
 @part
-def _apart(s: Any, c: Any, p: Any, level: int, start: int, end: int) -> int:
-    """So many turns of a loop apart every address is the same again for banks and bursts; 0 where that is too many.
+def _apart(s: Any, c: Any, p: Any, level: int, start: int, end: int, count: int) -> int:
+    """So many turns of a loop of `count` apart every address is alike to banks and bursts; 0 where that is too many.
 
     Addresses come from the registers as they are now and from those that the loop's body defines.
     """
@@ -163,10 +163,18 @@ def _apart(s: Any, c: Any, p: Any, level: int, start: int, end: int) -> int:
     for register in range(1, isa.ADDRESS_REGISTERS):
         made_by = s[lay.REGISTER + lay.REGISTER_SIZE * register + lay.R_MADE_BY]
         if made_by >= 0:
-            apart = _common_multiple(apart, p[lay.P_SIZE * made_by + lay.P_PERIOD + level])
+            apart = _common_multiple(apart, _address_apart(p, made_by, level, count))
     for index in range(start, min(end, c[lay.C_INSTRUCTIONS])):
         if p[lay.P_SIZE * index + isa.COL_OPCODE] == _ADDRESS:
-            apart = _common_multiple(apart, p[lay.P_SIZE * index + lay.P_PERIOD + level])
+            apart = _common_multiple(apart, _address_apart(p, index, level, count))
+    return apart
+
+
+@part
+def _address_apart(p: Any, index: int, level: int, count: int) -> int:
+    """The same of what one `address` defines, in a loop of `count` turns."""
+    code = lay.P_SIZE * index + level
+    apart: int = p[code + lay.P_NEAR] if count <= p[code + lay.P_ROOM] else p[code + lay.P_PERIOD]
     return apart
 
 

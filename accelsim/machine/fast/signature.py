@@ -24,6 +24,7 @@ _LOAD, _MATRIX, _VECTOR = int(Unit.LOAD), int(Unit.MATRIX), int(Unit.VECTOR)
 _STORE = int(Unit.STORE)
 _LOAD_OP = int(Op.LOAD)
 _UNITS = 4
+_EVERY = (1 << lay.WAITED_BITS) - 1
 STREAM = -1
 """In place of a loop's level."""
 
@@ -51,8 +52,9 @@ def write_signature(s: Any, c: Any, p: Any, level: int, out: Any, at: int, limit
     s, c, p : int64 arrays
         State, chip, program. Counts that were to be settled are.
     level : int
-        Of the loop whose counter is left out; STREAM for a stream of the load DMA, where the sequencer's own tables are
-        left out, and how far the row is, and the stream's addresses count modulo a bank's word.
+        Of the loop whose counter is left out, and counts of semaphores that it has no wait for; STREAM for a stream of
+        the load DMA, where the sequencer's own tables are left out, and how far the row is, and the stream's addresses
+        count modulo a bank's word.
     out : int64 array
     at, limit : int
         Where it begins, and where its room ends.
@@ -61,6 +63,7 @@ def write_signature(s: Any, c: Any, p: Any, level: int, out: Any, at: int, limit
         return -1
     at = write_due(s, c, out, at)
     at = _write_sequencer(s, c, level, out, at)
+    at = _write_semaphores(s, c, p, level, out, at)
     for unit in range(_UNITS):
         at = _write_jobs(s, c, p, unit, out, at)
     for stage in range(c[lay.C_STAGES]):
@@ -94,17 +97,15 @@ def _write_sequencer(s: Any, c: Any, level: int, out: Any, at: int) -> int:
     for place in (lay.PENDING, lay.PC, lay.DEPTH, lay.SEQ_WAITS, lay.CAUSE, lay.CAUSE_ROW):
         out[at] = s[place]
         at += 1
-    start = lay.SEMAPHORE
     if level >= 0:
-        start = lay.REGISTER
         for other in range(s[lay.DEPTH]):
             for field in (lay.L_START, lay.L_END, lay.L_COUNT, lay.L_COUNTER):
                 mine = other == level and field == lay.L_COUNTER
                 out[at] = 0 if mine else s[lay.LOOP + lay.LOOP_SIZE * other + field]
                 at += 1
-    for place in range(start, lay.SEMAPHORE + isa.SEMAPHORES):
-        out[at] = s[place]
-        at += 1
+        for place in range(lay.REGISTER, lay.SEMAPHORE):
+            out[at] = s[place]
+            at += 1
     for unit in range(lay.UNITS):
         out[at] = s[lay.STATE + lay.STATE_SIZE * unit]
         out[at + 1] = s[lay.STATE + lay.STATE_SIZE * unit + 1]
@@ -113,6 +114,28 @@ def _write_sequencer(s: Any, c: Any, level: int, out: Any, at: int) -> int:
     out[at] = max(s[lay.BUS_FREE] - (now + 1) * c[lay.C_RATE_UP], 0)
     out[at + 1] = max(s[lay.STORE_DONE] - now, 0)
     return at + 2
+
+
+@part
+def _write_semaphores(s: Any, c: Any, p: Any, level: int, out: Any, at: int) -> int:
+    """The counts that something under way, or an instruction of the loop, waits for: nothing else looks at one."""
+    for word in range(lay.WAITED_WORDS):
+        waited = _EVERY if level == STREAM else _waited(s, c, p, level, word)
+        for bit in range(lay.WAITED_BITS):
+            count = s[lay.SEMAPHORE + word * lay.WAITED_BITS + bit]
+            out[at] = count if (waited >> bit) & 1 else 0
+            at += 1
+    return at
+
+
+@part
+def _waited(s: Any, c: Any, p: Any, level: int, word: int) -> int:
+    loop = s[lay.LOOP + lay.LOOP_SIZE * level + lay.L_START] - 1
+    waited: int = p[lay.P_SIZE * loop + lay.P_WAITED + word]
+    for unit in range(_UNITS):
+        for number in range(s[lay.SEEN + unit], s[lay.TAIL + unit]):
+            waited |= p[lay.P_SIZE * s[books.job_at(s, c, unit, number) + lay.J_INDEX] + lay.P_WAITED + word]
+    return waited
 
 
 @part

@@ -8,14 +8,17 @@ turns added, for
 * the sequencer fetches the same instructions, since no guard of the program changes its mind between the turns that
   were gone through and the last one skipped (`_turns_without_a_change`), and the counters of the other loops are the
   same at both ends;
+* a semaphore that neither an instruction of the loop nor one under way waits for has no say: its count, which only
+  grows, is left out of the signature;
 * the addresses are the same for banks and bursts, since p is a multiple of the number of turns after which each
   register is (`sequencer._apart`).
 
-So k periods are added in one step: k D to every cycle in the state, k times the difference to every count, and the
-transfers of a period k times to the DRAM traffic. At least one turn is left to be gone through, in which an address
-that moves with the loop lies farther than in every turn skipped: if one of those were outside its memory, this one is
-too, and the run is begun again without skipping to find the first. An address in a ring lies where it has been before,
-or the ring lies in its memory (`tables._period`).
+So k periods are added in one step: k D to every cycle in the state, k times the difference to every count, those of
+semaphores too, and the transfers of a period k times to the DRAM traffic. At least one turn is left to be gone through,
+in which an address that moves with the loop lies farther than in every turn skipped: if one of those were outside its
+memory, this one is too, and the run is begun again without skipping to find the first. An address in a ring lies where
+it has been before, or the ring lies in its memory (`repeats.period`), or the loop comes to no end of the ring, so that
+it moves as any other (`repeats.room`).
 
 A kept state is replaced after 1, 2, 4, 8... looks (R. P. Brent, BIT 20, 1980), so a period is found after at most
 about twice the turns of its beginning and its length, with one kept state a level.
@@ -132,6 +135,8 @@ def _keep(s: Any, c: Any, p: Any, marks: Any, level: int, patience: int) -> None
     marks[mark + lay.M_SEQUENCE] = s[lay.SEQUENCE]
     for place in range(size):
         marks[mark + lay.M_TOTALS + place] = s[c[lay.O_TOTALS] + place]
+    for token in range(isa.SEMAPHORES):
+        marks[mark + lay.M_SEMAPHORES + token] = s[lay.SEMAPHORE + token]
     marks[mark + lay.M_SIZE] = write_signature(
         s, c, p, level, marks, mark + lay.M_TOTALS + size, mark + c[lay.C_MARK_SIZE]
     )
@@ -192,6 +197,8 @@ def _advance(s: Any, c: Any, p: Any, log: Any, marks: Any, level: int, periods: 
     for number in range(c[lay.O_TOTALS_SIZE]):
         at = c[lay.O_TOTALS] + number
         s[at] += periods * (s[at] - marks[mark + lay.M_TOTALS + number])
+    for token in range(isa.SEMAPHORES):
+        s[lay.SEMAPHORE + token] += periods * (s[lay.SEMAPHORE + token] - marks[mark + lay.M_SEMAPHORES + token])
     # If the period has a last result it moves with the periods; the one before, from which no period is counted, may be
     # of something else, longer ago than a period.
     if s[lay.LAST_DONE] != marks[mark + lay.M_LAST_DONE]:

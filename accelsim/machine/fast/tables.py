@@ -18,6 +18,7 @@ from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.isa.stages import place_operations, wait_stage
 from accelsim.machine.fast import layout as lay
+from accelsim.machine.fast.repeats import near_period, period, room, waited_tokens
 from accelsim.machine.memory import DRAM
 from accelsim.machine.ranges import element_bytes
 from accelsim.timing.record import BANDWIDTH_BINS, MEMORY_NAMES, Reason
@@ -224,7 +225,7 @@ def chip_table(program: Program) -> Ints:
 def program_table(program: Program, sizes: Sequence[int], *, periods: bool = True) -> Ints:
     """The instructions as integers: the columns of `isa.table`, and behind them `layout.P_*`.
 
-    Without `periods` those of address registers are left out: who goes through every turn needs none.
+    Without `periods` what only skipping turns needs is left out.
     """
     chip = program.chip
     columns = table(program.instructions).tolist()
@@ -232,6 +233,7 @@ def program_table(program: Program, sizes: Sequence[int], *, periods: bool = Tru
     moduli = {name: _modulus(chip, name) for name in MEMORY_NAMES}
     found = [_operands(one, chip.mac.rows, chip.mac.weight_block_columns) for one in program.instructions]
     registers = _registers(found, moduli, sizes) if periods else []
+    waited = waited_tokens(program.instructions) if periods else []
     last_stage = len(chip.vector.pipeline) - 1
     rows = []
     # Lists, as numbers are set one by one.
@@ -243,10 +245,14 @@ def program_table(program: Program, sizes: Sequence[int], *, periods: bool = Tru
         row[lay.P_REGISTER : lay.P_REGISTER + lay.ADDRESSES] = [-1] * lay.ADDRESSES
         row[lay.P_MODULUS : lay.P_MODULUS + lay.ADDRESSES] = [1] * lay.ADDRESSES
         row[lay.P_UNIT] = unit = executing_unit(instruction, chip)
+        for word in range(lay.WAITED_WORDS if periods else 0):
+            row[lay.P_WAITED + word] = waited[number] >> word * lay.WAITED_BITS & (1 << lay.WAITED_BITS) - 1
         if periods and instruction.name == "address":
             modulus, beyond = registers[instruction.fields["register"]]
             for level in range(isa.LOOP_LEVELS):
-                row[lay.P_PERIOD + level] = _period(instruction, level, modulus, beyond)
+                row[lay.P_PERIOD + level] = period(instruction, level, modulus, beyond)
+                row[lay.P_NEAR + level] = near_period(instruction, level, modulus)
+                row[lay.P_ROOM + level] = room(instruction, level)
         if instruction.name not in OPERANDS:
             continue
         for slot, (register, offset, memory) in enumerate(operands.places):
@@ -341,22 +347,6 @@ def _registers(found: Sequence[_Operands], moduli: Mapping[str, int], sizes: Seq
             modulus = math.lcm(modulus, element)
             holds[register] = modulus, max(beyond, offset + end - sizes[MEMORY_NAMES.index(memory)])
     return holds
-
-
-def _period(instruction: Instruction, level: int, modulus: int, beyond: int) -> int:
-    """After how many turns of a loop what an `address` defines is the same again modulo `modulus`.
-
-    The address is base + ((x + counter * stride) mod wrap), where x does not change with this loop's counter. If
-    `modulus` divides `wrap`, or there is no wrap, it moves by counter * stride modulo `modulus`; else it is at least
-    the same byte again when counter * stride is a multiple of `wrap`. That is asked for, too, where the ring reaches
-    outside a memory: which of its turns do so is then found out by going through all of them.
-    """
-    fields = instruction.fields
-    stride, wrap = fields[f"stride{level}"], fields["wrap"]
-    grain = math.gcd(wrap, fields["phase"], *(fields[f"stride{other}"] for other in range(isa.LOOP_LEVELS)))
-    outside = wrap > 0 and fields["base"] + wrap - grain + beyond > 0
-    whole = wrap if wrap % modulus or outside else modulus
-    return whole // math.gcd(whole, stride)
 
 
 def most_passes(program: Program) -> int:

@@ -15,7 +15,8 @@ from accelsim.jit import Int64s, kernel
 from accelsim.machine.fast import engine, steady, time_program
 from accelsim.machine.fast import layout as lay
 from accelsim.machine.fast.beats import begin_job, next_beat, passes_at, place_access
-from accelsim.machine.fast.tables import OPERANDS, Layout, _period
+from accelsim.machine.fast.repeats import near_period, period, room
+from accelsim.machine.fast.tables import OPERANDS, Layout
 from accelsim.machine.memory import memory_sizes
 from accelsim.timing.beats import BeatTable
 from accelsim.timing.record import EVENT
@@ -151,12 +152,31 @@ def test_turns_after_which_an_address_is_the_same(
     stride: int, wrap: int, phase: int, modulus: int, outside: bool
 ) -> None:
     instruction = make("address", register=1, base=7, stride1=stride, wrap=wrap, phase=phase)
-    period = _period(instruction, 1, modulus, 1 << 20 if outside else -(1 << 20))
+    turns = period(instruction, 1, modulus, 1 << 20 if outside else -(1 << 20))
     whole = modulus if not (wrap and outside) else 1 << 40
     for counter in range(60):
-        first, later = (phase + (counter + turns) * stride for turns in (0, period))
+        first, later = (phase + (counter + more) * stride for more in (0, turns))
         first, later = (one % wrap if wrap else one for one in (first, later))
         assert (first - later) % whole == 0
+
+
+@settings(QUICK, max_examples=300)
+@given(
+    st.integers(-40, 40), st.sampled_from([-60, 0, 20, 30, 120]), st.sampled_from([0, 12, 40, 60, 120]),
+    st.sampled_from([0, 10, 20, 50, 60]), st.sampled_from([1, 4, 12, 16]),
+)  # fmt: skip
+def test_a_loop_of_few_turns_comes_to_no_end_of_a_ring(
+    stride: int, outer: int, wrap: int, phase: int, modulus: int
+) -> None:
+    instruction = make("address", register=1, base=7, stride0=outer, stride1=stride, wrap=wrap, phase=phase)
+    turns, apart = room(instruction, 1), near_period(instruction, 1, modulus)
+    assert (turns > 0) == (wrap > 0 and stride > 0)
+    for begun in range(12):
+        first = phase + begun * outer
+        moved = [(first + counter * stride) % wrap for counter in range(turns)]
+        assert moved == [first % wrap + counter * stride for counter in range(turns)] if turns else True
+        for counter in range(turns - apart):
+            assert (moved[counter + apart] - moved[counter]) % modulus == 0
 
 
 def test_rings_grow_with_all_that_is_in_them() -> None:
