@@ -56,6 +56,11 @@ function plotText(text) {
   return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
+/** What was text for plotly, as it is. */
+function plainText(text) {
+  return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+}
+
 /** A figure's layout with what all figures have in common. */
 function layoutOf(layout) {
   const whole = { ...LAYOUT, ...layout };

@@ -41,7 +41,7 @@ function layersFigure(row) {
 }
 
 function shortened(text) {
-  const plain = text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  const plain = plainText(text);
   return plotText(plain.length > 30 ? `${plain.slice(0, 15)}…${plain.slice(-14)}` : plain);
 }
 

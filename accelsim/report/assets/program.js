@@ -71,4 +71,5 @@ for (const place of document.querySelectorAll("[data-figure]")) {
   });
 }
 
+for (const place of document.querySelectorAll(".layer-legend")) layerLegend(place);
 if (DATA.timeline) new Timeline(document.getElementById("timeline-plot"), DATA.timeline);

@@ -9,7 +9,9 @@ import pytest
 from page_reading import buttons, column, header, numbers, said, written
 from report_runs import NASTY, Recorded, page_of, record
 
+from accelsim.isa.opcodes import Unit
 from accelsim.report import timeline
+from accelsim.timing.record import Reason
 from tests.support.browser import Page
 
 
@@ -149,8 +151,45 @@ def test_the_timeline_zooms_to_single_operations(program: Page, recorded: Record
 
 
 def test_a_click_on_an_operation_shows_its_instruction(program: Page) -> None:
-    program.click("#timeline-plot .trace:nth-child(2) .point path")
+    """Where it issues: that cycle is one of its own."""
+    place, instruction = program.run(
+        """const o = DATA.timeline.operations, s = DATA.timeline.states, busy = s.reasons.indexOf("busy");
+        const drawn = [...s.reason.keys()].filter((at) => s.reason[at] === busy);
+        const place = drawn.findIndex((at) => s.unit[at] === 2), cycle = s.begin[drawn[place]];
+        const owns = (at) => o.unit[at] === 2 && o.begin[at] <= cycle && o.end[at] > cycle;
+        return [place, o.index[[...o.unit.keys()].find(owns)]]"""
+    )
+    program.click(f"#timeline-plot .trace:nth-child(4) .point:nth-child({place + 1}) path")
     program.wait(lambda: program.texts("#listing .pointed"), "the operation's instruction is marked")
+    assert program.run("return +document.querySelector('#listing .pointed').dataset.index") == instruction
+
+
+def test_the_timeline_says_what_units_wait_for(program: Page, recorded: Recorded) -> None:
+    """Hatched, and not solid as what is issued; in cycles that are the profile's."""
+    drawn = program.run(
+        """const [, , waits, busy] = document.getElementById("timeline-plot").data;
+        const sum = (trace) => trace.width.reduce((all, width) => all + width, 0);
+        const said = (text) => text.match(/ ([a-z]+) waits for: ([a-z]+)/).slice(1).join(" ");
+        return {waits: sum(waits), busy: sum(busy), hatch: waits.marker.pattern.shape, texts: waits.text.map(said)}"""
+    )
+    assert drawn["hatch"] == "/"
+    units = recorded.counters.units
+    assert drawn["busy"] == units[:, :, Reason.BUSY].sum()
+    assert drawn["waits"] == units.sum() - units[:, :, [Reason.BUSY, Reason.IDLE]].sum()
+    assert set(drawn["texts"]) == {
+        f"{unit.name.lower()} {reason.name.lower()}"
+        for unit in Unit
+        for reason in Reason
+        if reason not in (Reason.BUSY, Reason.IDLE) and units[unit, :, reason].any()
+    }
+    assert "load dram" in drawn["texts"]
+
+
+def test_colours_have_a_legend(program: Page, driver: Any, folder: Path) -> None:
+    assert program.texts("#timeline .key") == ["lstm_0", "lstm_1", "fc", "of no layer"]
+    assert program.texts("#memory .key") == program.texts("#timeline .key")
+    nasty = Page(driver, written(page_of(record(NASTY)), folder / "nasty.html"))
+    assert nasty.texts("#timeline .key")[0] == NASTY
 
 
 def test_shares_of_the_timeline_are_the_same_from_operations_and_from_bins(
@@ -158,22 +197,22 @@ def test_shares_of_the_timeline_are_the_same_from_operations_and_from_bins(
 ) -> None:
     script = """const timeline = Object.create(Timeline.prototype);
       Object.assign(timeline, { timeline: DATA.timeline, cycles: DATA.cycles, view: [0, DATA.cycles] });
-      const counted = DATA.timeline.operations !== undefined;
-      const { cells } = counted ? timeline.countedBins(timeline.inSight()) : timeline.givenBins();
+      const states = DATA.timeline.states;
+      const { cells } = states ? timeline.countedBins(timeline.inSight(states, "end")) : timeline.givenBins();
       const sums = {};
-      for (const { unit, layer, active, busy } of cells) {
+      for (const { unit, layer, waiting, busy } of cells) {
         const key = `${unit} ${layer}`;
-        sums[key] = [(sums[key] || [0, 0])[0] + active, (sums[key] || [0, 0])[1] + busy];
+        sums[key] = [(sums[key] || [0, 0])[0] + waiting, (sums[key] || [0, 0])[1] + busy];
       }
       return sums"""
     counted = program.run(script)
-    monkeypatch.setattr(timeline, "MOST_OPERATIONS", 1)
-    binned = Page(driver, written(page_of(recorded), folder / "bins.html"))
-    assert binned.complaints() == []
-    given = binned.run(script)
-    assert given.keys() == counted.keys()
-    for key, values in counted.items():
-        assert given[key] == pytest.approx(values, rel=1e-3, abs=0.1), key
+    units = recorded.counters.units
+    assert sum(busy for _, busy in counted.values()) == units[:, :, Reason.BUSY].sum()
+    for limit in ("MOST_STRETCHES", "MOST_OPERATIONS"):
+        monkeypatch.setattr(timeline, limit, 1)
+        binned = Page(driver, written(page_of(recorded), folder / "bins.html"))
+        assert binned.complaints() == []
+        assert binned.run(script) == counted
 
 
 def test_names_that_look_like_tags_are_shown_as_they_are(driver: Any, folder: Path) -> None:
