@@ -30,6 +30,12 @@ function breakable(title) {
   return title.split(/(?<=[.])/).flatMap((part, at) => (at ? [make("wbr"), part] : [part]));
 }
 
+/** A number as it is shown: a filter asks for what the reader sees. */
+function asShown(value, decimals) {
+  if (value === null || Number.isInteger(value)) return value;
+  return Number(decimals === null || decimals === undefined ? value.toPrecision(SHOWN_DIGITS) : value.toFixed(decimals));
+}
+
 class DataTable {
   /**
    * @param {Element} place where the table goes
@@ -155,7 +161,7 @@ class DataTable {
       }
       const test = rangeOf(text);
       if (input) input.setAttribute("aria-invalid", String(test === undefined));
-      if (test) tests.push((row) => test(values[row]));
+      if (test) tests.push((row) => test(asShown(values[row], column.decimals)));
     }
     return tests;
   }

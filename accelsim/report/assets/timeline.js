@@ -131,6 +131,7 @@ class Timeline {
   /** A bar an operation, pale where it is known what the unit does in its cycles and between them: that lies on it. */
   bars(operations, states) {
     const o = this.timeline.operations, s = this.timeline.states;
+    const isWide = (cycles) => cycles > (this.view[1] - this.view[0]) / 250;
     const trace = (found, columns, from, to, height, texts, colours, pattern) => ({
       type: "bar",
       x: found.map((at) => (from[at] + to[at]) / 2),
@@ -144,7 +145,7 @@ class Timeline {
         color: colours,
         pattern,
         // A white edge would cover narrow bars.
-        line: { color: "#fff", width: found.map((at) => (to[at] - from[at] > (this.view[1] - this.view[0]) / 250 ? 0.5 : 0)) },
+        line: { color: "#fff", width: found.map((at) => (isWide(to[at] - from[at]) ? 0.5 : 0)) },
       },
     });
     const texts = operations.map((at) => this.operationText(at));
@@ -160,7 +161,8 @@ class Timeline {
     return [
       ...own(0.25),
       trace(waits, s, s.begin, s.end, LANE_HEIGHT, waits.map((at) => this.stateText(at)), waits.map((at) => paler(this.colour(s.layer[at]), 0.25)),
-        { shape: "/", fillmode: "overlay", fgcolor: colours(waits), size: 6, solidity: 0.35 }),
+        // Hatching does not show in narrow bars, and would make the paper's file a hundred times as large.
+        { shape: waits.map((at) => (isWide(s.end[at] - s.begin[at]) ? "/" : "")), fillmode: "overlay", fgcolor: colours(waits), size: 6, solidity: 0.35 }),
       {
         ...trace(busy, s, s.begin, s.end, LANE_HEIGHT,
           busy.map((at, place) => (owners[place] === undefined ? this.stateText(at) : this.operationText(owners[place]))), colours(busy), undefined),
