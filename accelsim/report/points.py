@@ -12,7 +12,7 @@ import numpy as np
 from accelsim.explore.objectives import OBJECTIVES
 from accelsim.explore.pareto import front_mask
 from accelsim.profile.energy import COMPONENTS
-from accelsim.profile.labels import printable
+from accelsim.profile.labels import on_a_line, printable
 from accelsim.profile.profile import CAUSES
 from accelsim.report.columns import Column, decimals_for
 from accelsim.report.figures import component_name
@@ -107,7 +107,7 @@ def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives
         if row["status"] == "done":
             rows.append(_with_figures(row))
         else:
-            failed.append(row | {"reason": printable(str(row["reason"] or ""))})
+            failed.append(row | {"reason": on_a_line(str(row["reason"] or ""))})
     # Batches are compared with their like only, as models are: their figures are of other numbers of frames.
     keys = [key for key in axes if key in frame.columns and key != "batch"]
     if len({row["schedule_asked"] for row in (*rows, *failed)}) > 1:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from accelsim.profile.labels import printable
 from accelsim.profile.palette import BLUE, CAUSE_STYLE, ORANGE, PURPLE
 from accelsim.report.columns import table_of
-from accelsim.report.manifest import Rows
+from accelsim.report.figures import component_name
+from accelsim.report.manifest import NO_SEED, Rows
 from accelsim.report.page import plot_text, render_page
 from accelsim.report.points import CAUSES, COMPONENT_COLUMNS, METRICS, Points, key_columns, point_columns, points_of
+from accelsim.report.quantities import in_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +76,11 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
         "layers": layers,
         "causes": [{"name": cause, "colour": style[0], "hatch": style[1][:1]} for cause, style in CAUSE_STYLE.items()],
         "limits": [{"name": name, "colour": colour, "symbol": mark} for name, (colour, mark) in _LIMITS.items()],
-        "components": [key for key in points.columns if key in COMPONENT_COLUMNS],
+        "components": [
+            {"key": key, "name": component_name(key.removeprefix("energy_").removesuffix("_nj"))}
+            for key in points.columns
+            if key in COMPONENT_COLUMNS
+        ],
     }
     return render_page(
         "sweep.html.jinja",
@@ -96,9 +102,11 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
 def _sentences(points: Points, meta: Mapping[str, Any]) -> list[str]:
     done, failed = len(points.rows), len(points.failed)
     models = ", ".join(printable(str(model["name"])) for model in meta["models"])
-    keys = ", ".join(f"{key} ({len(_distinct(points, key, meta['axes'].get(key, [])))} values)" for key in points.keys)
+    keys = ", ".join(
+        f"{key} ({in_count(len(_distinct(points, key, meta['axes'].get(key, []))), 'value')})" for key in points.keys
+    )
     sentences = [
-        f"{done + failed:,} points of {models} on chips made from {meta['chip']['name']}, over "
+        f"{in_count(done + failed, 'point')} of {models} on chips made from {meta['chip']['name']}, over "
         f"{keys or 'no key'}: {done:,} done, {failed:,} failed."
     ]
     if not done:
@@ -115,7 +123,9 @@ def _sentences(points: Points, meta: Mapping[str, Any]) -> list[str]:
         limits[row["bound_limit"]] = limits.get(row["bound_limit"], 0) + 1
     ranked = sorted(limits.items(), key=lambda item: -item[1])
     sentences.append(
-        "The lower bound is set by " + _listed([f"{limit} at {number:,}" for limit, number in ranked]) + " points."
+        "The lower bound is set by "
+        + _listed([f"{limit} at {in_count(number, 'point')}" for limit, number in ranked])
+        + "."
     )
     return sentences
 
@@ -205,7 +215,7 @@ def _sweep_manifest(meta: Mapping[str, Any]) -> Rows:
     if meta.get("objectives"):
         rows.append(("sweep: objectives", ", ".join(map(str, meta["objectives"]))))
     seed = meta.get("seed")
-    rows.append(("sweep: seed", "none: nothing is drawn at random" if seed is None else str(seed)))
+    rows.append(("sweep: seed", NO_SEED if seed is None else str(seed)))
     return [(name, printable(value)) for name, value in rows]
 
 

@@ -46,7 +46,7 @@ function shortened(text) {
 }
 
 function energyFigure(row) {
-  const parts = DATA.components.map((key) => [key.slice("energy_".length, -"_nj".length).replaceAll("_", " "), VALUES[key][row] || 0])
+  const parts = DATA.components.map(({ key, name }) => [name, VALUES[key][row] || 0])
     .filter((part) => part[1] > 0).sort((a, b) => b[1] - a[1]);
   const whole = parts.reduce((sum, part) => sum + part[1], 0);
   return {

@@ -70,7 +70,7 @@ function select(rows) {
   STATE.selection = rows && rows.length ? new Set(rows) : null;
   if (!STATE.selection) STATE.cleared += 1;
   byId("let-go").hidden = !STATE.selection;
-  byId("selected").textContent = STATE.selection ? `${number(STATE.selection.size, 0)} points selected` : "";
+  byId("selected").textContent = STATE.selection ? `${number(STATE.selection.size, 0)} ${STATE.selection.size === 1 ? "point" : "points"} selected` : "";
   POINTS.allow(STATE.selection ? [...STATE.selection] : DATA.groups.length > 1 ? STATE.rows : null, Boolean(STATE.selection));
   drawSoon(drawFront, drawParallel, drawHeat);
 }
@@ -94,7 +94,7 @@ function brushed(plot) {
   plot.addEventListener("dblclick", () => select(null));
   plot.on("plotly_click", (event) => {
     const row = event.points[0].customdata;
-    if (row !== undefined) choose(row);
+    if (row !== undefined) choose(row, true);
   });
 }
 

@@ -62,8 +62,10 @@ function pick(values, rows) {
 }
 
 function metricAxis(key, rows) {
-  const log = isWide(pick(VALUES[key], rows), WIDE);
-  return { title: { text: titleOf(key) }, type: log ? "log" : "linear", tickformat: log ? ",~r" : ",~g", ...(log ? { dtick: "D1" } : {}) };
+  const [low, high] = extent(pick(VALUES[key], rows)), log = isWide(pick(VALUES[key], rows), WIDE);
+  // All digits of a decade, or 1, 2 and 5, or powers of ten: as many as there is room for.
+  const dtick = high / low > 2000 ? 1 : high / low > 20 ? "D2" : "D1";
+  return { title: { text: titleOf(key) }, type: log ? "log" : "linear", tickformat: log ? ",~r" : ",~g", ...(log ? { dtick } : {}) };
 }
 
 /** Rows none of which is beaten in both, along the first. */
@@ -80,7 +82,8 @@ function frontFigure(state) {
   const line = frontOf(rows, xKey, yKey);
   traces.push({
     type: "scatter", mode: "lines", name: "best of these two", x: pick(VALUES[xKey], line), y: pick(VALUES[yKey], line),
-    line: { color: "#1d2329", width: 1.5, dash: "dot" }, hoverinfo: "skip",
+    // A step: between two marks there is no point, and what the worse of them in one costs is what the better one does.
+    line: { color: "#1d2329", width: 1.5, dash: "dot", shape: "hv" }, hoverinfo: "skip",
   });
   const known = new Set(DATA.limits.map((limit) => limit.name));
   const limits = [...DATA.limits, { name: null, colour: "#999999", symbol: "x" }];

@@ -115,6 +115,7 @@ def test_tables_filter_by_text_and_by_range(program: Page) -> None:
     program.one('[data-table="layers"] [data-filter="name"]').send_keys("LSTM")
     assert column(program, "layers", "layer") == ["lstm_0", "lstm_1"]
     assert said(program, "layers") == "2 of 4 rows"
+    assert program.texts('[data-table="layers"] tfoot td:nth-child(2)') == ["total, of all rows"]
     program.one('[data-table="layers"] .bar button').click()
     assert len(column(program, "layers", "layer")) == 4
     cycles = numbers(column(program, "layers", "cycles"))
@@ -144,6 +145,11 @@ def test_a_click_on_a_layer_shows_its_instructions(program: Page, recorded: Reco
     indices = [index for index, layer in enumerate(recorded.program.layer_indices) if layer == 1]
     assert marked == indices
     assert program.texts("#layer-said") == [f"lstm_1: {len(indices)} instructions"]
+    # Of the page, too.
+    assert program.run(
+        """const box = document.getElementById("listing").getBoundingClientRect();
+        return box.top >= 0 && box.top < innerHeight"""
+    )
     in_sight = program.run(
         """const box = document.getElementById("listing").getBoundingClientRect();
         const line = document.getElementById("layer-1").getBoundingClientRect();

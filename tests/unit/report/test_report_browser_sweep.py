@@ -35,6 +35,16 @@ def test_a_sweeps_page_loads_without_a_complaint_or_a_request(sweep: Page, sweep
     assert not [title for title in buttons(sweep) if "hare" in title]
 
 
+def test_the_front_is_a_step(sweep: Page) -> None:
+    """Of points that no other beats; straight lines between them would promise what no point does."""
+    shape, x, y = sweep.run(
+        "const line = document.getElementById('front-plot').data[0]; return [line.line.shape, line.x, line.y]"
+    )
+    assert shape == "hv"
+    assert x == sorted(x)
+    assert y == sorted(y, reverse=True)
+
+
 def selected(page: Page) -> int:
     text = page.texts("#selected")[0]
     return int(text.split()[0].replace(",", "")) if text else 0
