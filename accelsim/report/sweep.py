@@ -12,7 +12,7 @@ from accelsim.report.columns import table_of
 from accelsim.report.figures import component_name
 from accelsim.report.manifest import NO_SEED, Rows
 from accelsim.report.page import plot_text, render_page
-from accelsim.report.points import CAUSES, COMPONENT_COLUMNS, METRICS, Points, key_columns, point_columns, points_of
+from accelsim.report.points import CAUSES, COMPONENT_COLUMNS, Points, key_columns, point_columns, points_of
 from accelsim.report.quantities import in_count
 
 if TYPE_CHECKING:
@@ -69,9 +69,12 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
         "points": table_of(point_columns(points), points.rows),
         "failed": table_of(key_columns(points, with_reason=True), points.failed),
         "keys": [{"key": key, "values": _distinct(points, key, axes.get(key, []))} for key in points.keys],
-        "metrics": [{"key": key, **asdict(METRICS[key]), "decimals": points.decimals[key]} for key in points.metrics],
+        "metrics": [
+            {"key": key, **asdict(points.metric(key)), "decimals": points.decimals[key]} for key in points.metrics
+        ],
         "objectives": points.objectives,
-        "groups": [{"name": _group_name(points, group), "rows": rows} for group, rows in points.groups.items()],
+        "whose": points.whose,
+        "groups": [{"name": printable(model), "rows": rows} for model, rows in points.groups.items()],
         "front": points.front,
         "layers": layers,
         "causes": [{"name": cause, "colour": style[0], "hatch": style[1][:1]} for cause, style in CAUSE_STYLE.items()],
@@ -90,7 +93,7 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
         name=printable(name),
         points=points,
         sentences=_sentences(points, meta),
-        best=[(_group_name(points, group), _best(points, rows)) for group, rows in points.groups.items()],
+        best=[(printable(model), _best(points, rows)) for model, rows in points.groups.items()],
         reasons=_reasons(points),
         axes=[(key, ", ".join(map(_text, values))) for key, values in axes.items()],
         constraints=[printable(str(text)) for text in meta.get("constraints") or []],
@@ -111,9 +114,14 @@ def _sentences(points: Points, meta: Mapping[str, Any]) -> list[str]:
     ]
     if not done:
         return sentences
+    if points.has_batches:
+        sentences.append(
+            "Cycles, time, energy and traffic are of a batch, however many frames it has; what is said to be “a frame” "
+            "is its share of that."
+        )
     count = sum(points.front)
-    titles = _listed([METRICS[key].title for key in points.objectives])
-    where = " of its network and batch" if len(points.groups) > 1 else ""
+    titles = _listed([points.metric(key).title for key in points.objectives])
+    where = " of its network" if len(points.groups) > 1 else ""
     sentences.append(
         f"{count:,} of them {'is' if count == 1 else 'are'} on the Pareto front of {titles}: no other point{where} is "
         "better in one of these and as good in the rest."
@@ -138,7 +146,7 @@ def _best(points: Points, rows: Sequence[int]) -> list[dict[str, str]]:
         if not known:
             continue
         row = points.rows[min(known, key=lambda at: points.rows[at][key])]
-        metric = METRICS[key]
+        metric = points.metric(key)
         found.append(
             {
                 "objective": f"least {metric.title}",
@@ -196,11 +204,6 @@ def _distinct(points: Points, key: str, asked: Sequence[Any]) -> list[Any]:
     if all(isinstance(value, int | float) for value in present):
         return sorted(present)
     return present
-
-
-def _group_name(points: Points, group: tuple[str, int]) -> str:
-    model, batch = group
-    return f"{printable(model)}, batch {batch}" if len({batch for _, batch in points.groups}) > 1 else printable(model)
 
 
 def _sweep_manifest(meta: Mapping[str, Any]) -> Rows:

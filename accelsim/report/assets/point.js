@@ -31,7 +31,7 @@ function layersFigure(row) {
     layout: {
       barmode: "stack",
       height: 150 + 24 * places.length,
-      xaxis: { title: { text: "cycles" }, tickformat: ",d" },
+      xaxis: { title: { text: `cycles of ${DATA.whose}` }, tickformat: ",d" },
       yaxis: {
         tickvals: places, autorange: "reversed", fixedrange: true,
         ticktext: places.map((at) => `${shortened(names[at])}  ${number((100 * totals[at]) / whole, 1)} %`),
@@ -55,7 +55,7 @@ function energyFigure(row) {
       customdata: parts.map((part) => number((100 * part[1]) / whole, 1)),
       hovertemplate: "%{y}: %{x:,.4~g} nJ, %{customdata} %<extra></extra>",
     }],
-    layout: { height: 90 + 28 * parts.length, xaxis: { title: { text: "energy in nJ" }, tickformat: ",~g" }, yaxis: { autorange: "reversed" } },
+    layout: { height: 90 + 28 * parts.length, xaxis: { title: { text: `energy of ${DATA.whose} in nJ` }, tickformat: ",~g" }, yaxis: { autorange: "reversed" } },
   };
 }
 

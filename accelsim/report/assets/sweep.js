@@ -41,10 +41,9 @@ function drawParallel() {
 
 /** Failed points of the network shown, by place. */
 function failedRows() {
-  const { model, batch } = DATA.failed.values, first = STATE.rows[0];
-  const same = (mine, all) => !mine || !all || first === undefined || mine === all;
+  const { model } = DATA.failed.values, first = STATE.rows[0];
   return [...Array(DATA.failed.count).keys()].filter((row) =>
-    same(model && model[row], VALUES.model && VALUES.model[first]) && same(batch && batch[row], VALUES.batch && VALUES.batch[first]));
+    !model || !VALUES.model || first === undefined || model[row] === VALUES.model[first]);
 }
 
 function drawHeat() {

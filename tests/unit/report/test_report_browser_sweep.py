@@ -190,7 +190,7 @@ def test_a_cell_whose_points_all_failed_has_a_cross(driver: Any, folder: Path) -
     assert page.complaints() == []
 
 
-def test_networks_and_batches_are_shown_apart(driver: Any, folder: Path) -> None:
+def test_networks_are_shown_apart(driver: Any, folder: Path) -> None:
     made = made_results({"mac.rows": [8, 16, 32], "mac.columns": [8, 16]}, models=("small", "big"), with_area=False)
     page = Page(driver, written(sweep_page(made, "two", MANIFEST), folder / "two.html"))
     assert set(column(page, "points", "model")) == {"small"}
@@ -201,6 +201,22 @@ def test_networks_and_batches_are_shown_apart(driver: Any, folder: Path) -> None
     shown = """const traces = document.getElementById("front-plot").data;
       return traces.flatMap((trace) => trace.customdata || []).map((row) => VALUES.model[row])"""
     page.wait(lambda: set(page.run(shown)) == {"big"}, "its marks")
+    assert page.complaints() == []
+
+
+def test_batches_are_an_axis_as_other_keys_are(driver: Any, folder: Path) -> None:
+    made = made_results({"mac.rows": [8, 16, 32]}, batches=(1, 4), failing=6)
+    page = Page(driver, written(sweep_page(made, "batches", MANIFEST), folder / "batches.html"))
+    assert set(column(page, "points", "batch")) == {"1", "4"}
+    assert (
+        len(page.run("return document.getElementById('front-plot').data.flatMap((trace) => trace.customdata || [])"))
+        == 5
+    )
+    assert page.run("return [STATE.heatX, STATE.heatY]") == ["mac.rows", "batch"]
+    assert "time of a batch" in " ".join(page.texts('[data-table="points"] thead button'))
+    page.one('[data-table="points"] tbody tr').click()
+    page.wait(lambda: page.texts("#point-steps tbody td:first-child"), "the steps of the point")
+    assert "batch = 4" in page.texts("#point-steps tbody td:first-child")
     assert page.complaints() == []
 
 
