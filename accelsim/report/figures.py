@@ -245,7 +245,11 @@ def energy_figure(profile: Profile) -> Figure:
             ],
             "hovertemplate": f"%{{customdata[0]}}<br><b>%{{customdata[1]}}</b>: %{{x:,.4~g}} {unit}<br>"
             "the component in all: %{customdata[2]}<extra></extra>",
-            "marker": {"color": colours[index], "line": {"width": 0.5, "color": "#fff"}},
+            # White edges would cover narrow segments.
+            "marker": {
+                "color": colours[index],
+                "line": {"width": 0.5 if len(parts) <= _COLOURED + 1 else 0, "color": "#fff"},
+            },
             "meta": {"layers": [index] * len(components)},
         }
         for index, part in parts

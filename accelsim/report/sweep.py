@@ -132,7 +132,7 @@ def _sentences(points: Points, meta: Mapping[str, Any]) -> list[str]:
     ranked = sorted(limits.items(), key=lambda item: -item[1])
     sentences.append(
         "The lower bound is set by "
-        + _listed([f"{limit} at {in_count(number, 'point')}" for limit, number in ranked])
+        + _listed([f"“{limit}” at {in_count(number, 'point')}" for limit, number in ranked])
         + "."
     )
     return sentences

@@ -61,11 +61,21 @@ function pick(values, rows) {
   return rows.map((row) => values[row]);
 }
 
+/** Marks of a logarithmic axis: all digits of a decade, or 1, 2 and 5, or powers of ten, as there is room for. */
+function decadeTicks(low, high) {
+  const digits = high / low > 2000 ? [1] : high / low > 20 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9], ticks = [];
+  // Negative powers as quotients, which are the decimals meant.
+  for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.log10(high) + 1; power++) {
+    ticks.push(...digits.map((digit) => (power < 0 ? digit / 10 ** -power : digit * 10 ** power)));
+  }
+  return ticks;
+}
+
 function metricAxis(key, rows) {
-  const [low, high] = extent(pick(VALUES[key], rows)), log = isWide(pick(VALUES[key], rows), WIDE);
-  // All digits of a decade, or 1, 2 and 5, or powers of ten: as many as there is room for.
-  const dtick = high / low > 2000 ? 1 : high / low > 20 ? "D2" : "D1";
-  return { title: { text: titleOf(key) }, type: log ? "log" : "linear", tickformat: log ? ",~r" : ",~g", ...(log ? { dtick } : {}) };
+  const values = pick(VALUES[key], rows), title = { text: titleOf(key) };
+  if (!isWide(values, WIDE)) return { title, type: "linear", tickformat: ",~g" };
+  const tickvals = decadeTicks(...extent(values));
+  return { title, type: "log", tickvals, ticktext: tickvals.map(shortNumber) };
 }
 
 /** Rows none of which is beaten in both, along the first. */

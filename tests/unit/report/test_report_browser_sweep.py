@@ -45,6 +45,20 @@ def test_the_front_is_a_step(sweep: Page) -> None:
     assert y == sorted(y, reverse=True)
 
 
+def test_marks_of_a_logarithmic_axis_are_round_numbers(sweep: Page) -> None:
+    assert sweep.run("return decadeTicks(0.3, 2).filter((one) => one >= 0.3 && one <= 2)") == pytest.approx(
+        [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2], rel=0, abs=0
+    )
+    assert sweep.run("return decadeTicks(10, 900).filter((one) => one >= 10 && one <= 900)") == [
+        *(10, 20, 50, 100, 200, 500),
+    ]
+    assert sweep.run("return decadeTicks(1, 5000).filter((one) => one >= 1 && one <= 5000)") == [1, 10, 100, 1000]
+    kinds = sweep.run(
+        "const { xaxis, yaxis } = document.getElementById('front-plot').layout; return [xaxis.type, yaxis.type]"
+    )
+    assert "log" in kinds
+
+
 def selected(page: Page) -> int:
     text = page.texts("#selected")[0]
     return int(text.split()[0].replace(",", "")) if text else 0
