@@ -3,6 +3,7 @@
 
 const LANES = ["store", "vector", "matrix", "load", "sequencer"]; // from below; units are numbered from load to sequencer
 const LANE_OF = [3, 2, 1, 0, 4];
+const SEQUENCER = 4;
 const LANE_HEIGHT = 0.8;
 const MOST_BARS = 3000;
 const VIEW_BINS = 400;
@@ -154,7 +155,13 @@ class Timeline {
       trace(operations, o, o.end, o.done, LANE_HEIGHT / 3, texts, paled(Math.min(share, 0.5)), undefined),
       { ...trace(operations, o, o.begin, o.end, LANE_HEIGHT, texts, paled(share), undefined), customdata: operations.map((at) => o.index[at]) },
     ];
-    if (!states) return own(1);
+    if (!states) {
+      // As high as the share of its cycles in which it issues; the sequencer has no operations, but its shares of time.
+      const heights = operations.map((at) => (LANE_HEIGHT * o.busy[at]) / (o.end[at] - o.begin[at]));
+      const pale = own(WAITS_SHARE);
+      const solid = { ...pale[1], y: heights, marker: { color: paled(1), line: { width: 0 } } };
+      return [...pale, solid, ...this.shares(null, (unit) => unit === SEQUENCER)];
+    }
     const busy = states.filter((at) => this.reason(at) === "busy"), waits = states.filter((at) => this.reason(at) !== "busy");
     const owners = busy.map((at) => this.operationAt(s.unit[at], s.begin[at]));
     const colours = (found) => found.map((at) => this.colour(s.layer[at]));
@@ -172,10 +179,10 @@ class Timeline {
   }
 
   /** Bars of each bin's shares: solid where the unit issues, pale where it waits; a layer on the other. */
-  shares(states) {
+  shares(states, wanted = () => true) {
     const { width, first, cells } = states === null ? this.givenBins() : this.countedBins(states);
     const tops = new Map(), pale = bars(width), solid = bars(width);
-    for (const { unit, layer, bin, busy, waiting, reasons } of cells) {
+    for (const { unit, layer, bin, busy, waiting, reasons } of cells.filter((cell) => wanted(cell.unit))) {
       const lane = LANE_OF[unit], key = `${unit},${bin}`, start = (first + bin) * width;
       // The run's last bin may be narrower.
       const whole = Math.min(width, this.cycles - start), percent = (cycles) => `${number((100 * cycles) / whole, 1)} %`;

@@ -257,6 +257,25 @@ def test_shares_of_the_timeline_are_the_same_from_operations_and_from_bins(
         assert binned.run(script) == counted
 
 
+def test_an_operation_is_as_solid_as_it_issues(
+    driver: Any, recorded: Recorded, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run with too many states to hold each; the sequencer is there, too."""
+    monkeypatch.setattr(timeline, "MOST_STRETCHES", 1)
+    page = Page(driver, written(page_of(recorded), folder / "few.html"))
+    assert "operations" in page.texts("#timeline-said")[0]
+    whole, solid, sequencer = page.run(
+        """const [, whole, solid, ...sequencer] = document.getElementById("timeline-plot").data;
+        return [whole, solid].map((trace) => trace.y.map((height, at) => height * trace.width[at] / 0.8)).concat(
+          [sequencer.flatMap((trace) => trace.base)])"""
+    )
+    units = recorded.counters.units
+    assert sum(solid) == pytest.approx(units[: Unit.SEQUENCER, :, Reason.BUSY].sum())
+    assert sum(solid) < sum(whole)
+    assert sequencer
+    assert min(sequencer) >= 4
+
+
 def test_names_that_look_like_tags_are_shown_as_they_are(driver: Any, folder: Path) -> None:
     page = Page(driver, written(page_of(record(NASTY)), folder / "nasty.html"))
     assert column(page, "layers", "layer")[0] == NASTY
