@@ -53,13 +53,14 @@ def columns(part: Part) -> dict[str, Cell]:
 
 
 def about(profile: Profile) -> dict[str, str | int | float]:
-    """What a profile is of: program, chip, schedule, clock_mhz, batch."""
+    """What a profile is of: program, chip, schedule, clock_mhz, batch; and setup_cycles, which come before it."""
     return {
         "program": profile.program,
         "chip": profile.chip,
         "schedule": profile.schedule,
         "clock_mhz": profile.total.clock_mhz,
         "batch": profile.batch,
+        "setup_cycles": profile.setup_cycles,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from accelsim.profile.saved import Number, Saved, SavedProfile
 
 _DIGITS = 6
 """Of fractions in `profile.csv`: figures that agree in as many are the same."""
+_CLOSE = 1e-5
+"""Times of a cycle that are this close to each other are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,15 @@ class ProfileDifference:
     only_a: tuple[Saved, ...]
     only_b: tuple[Saved, ...]
     total: LayerDifference
+
+    @property
+    def clocks_differ(self) -> bool:
+        """Whether a cycle takes another time in B, so that cycles do not say which is faster."""
+        cycles, times = (self.total.figures.get(name) for name in ("cycles", "time_us"))
+        if cycles is None or times is None or not (cycles.a and cycles.b):
+            return False
+        # Times of a `profile.csv` are rounded.
+        return not math.isclose(times.a / cycles.a, times.b / cycles.b, rel_tol=_CLOSE)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: figures by their names in `profile.csv`."""

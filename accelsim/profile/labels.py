@@ -11,6 +11,11 @@ def printable(name: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
+def on_a_line(text: str) -> str:
+    """`text`, printable, with a space for each end of a line and whatever space is around it."""
+    return printable(" ".join(text.split()))
+
+
 def shortened(name: str, width: int) -> str:
     """`name`, printable, with its middle left out where it is longer than `width` characters."""
     text = printable(name)

@@ -23,7 +23,9 @@ Number = int | float
 _WHOLE = ("cycles", "macs", "vector_elements")
 _PARTIAL = ("time_us", "energy_nj")
 _TOTAL = "total"
-_ABOUT = ("program", "chip", "schedule", "clock_mhz", "batch")
+_OF_TOTAL = ("bound_cycles", "setup_cycles")
+"""Cycles that no layer has a part of."""
+_ABOUT = ("program", "chip", "schedule", "clock_mhz", "batch", "setup_cycles")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class SavedProfile:
     source : str
         The file they are from.
     about : mapping of str to object
-        What the file says of the run: program, chip, schedule, clock_mhz, batch.
+        What the file says of the run: program, chip, schedule, clock_mhz, batch, setup_cycles.
     layers : tuple of Saved
         With one for what is of no layer.
     total : Saved
@@ -116,7 +118,11 @@ def from_csv(content: bytes, where: Path) -> SavedProfile:
 def _about(cells: Mapping[str, str], line: str, where: Path) -> dict[str, Any]:
     """What the total's row says beside figures."""
     found: dict[str, Any] = {name: cells[name] for name in _ABOUT if cells.get(name)}
-    for name, kind, expected in (("clock_mhz", float, "a number"), ("batch", int, "an integer")):
+    for name, kind, expected in (
+        ("clock_mhz", float, "a number"),
+        ("batch", int, "an integer"),
+        ("setup_cycles", int, "an integer"),
+    ):
         if name in found:
             try:
                 found[name] = kind(found[name])
@@ -228,7 +234,7 @@ def _adds_up(name: str) -> bool:
     """Whether a column's figures add up to the run's."""
     if name in _WHOLE or _is_partial(name):
         return True
-    return name.endswith(("_cycles", "_read_bytes", "_written_bytes")) and name != "bound_cycles"
+    return name.endswith(("_cycles", "_read_bytes", "_written_bytes")) and name not in _OF_TOTAL
 
 
 def _is_partial(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ Figure = dict[str, Any]
 _BARS = 60
 """Layers a figure has a bar for; of more, those that took most."""
 _COLOURED = 7
-"""Layers that colours tell apart."""
+"""Layers that colours tell apart; of more they go from dark to light, as the legend beside such a figure says."""
+_NAMED = 14
+"""Marks of the roofline that its own legend names; of more it has one for all."""
 _NAME_WIDTH = 26
 _BAR_HEIGHT = 24
 _CAUSES = {
@@ -104,7 +106,8 @@ def roofline_figure(profile: Profile) -> Figure:
         }
     ]
     colours = _colours(len(profile.layers) - 1)
-    for index, part in points:
+    many = len(points) > _NAMED
+    for place, (index, part) in enumerate(points):
         intensity = part.macs_per_dram_byte
         attained = part.macs / part.cycles
         text = plot_text(shortened(part.name, _NAME_WIDTH))
@@ -114,7 +117,7 @@ def roofline_figure(profile: Profile) -> Figure:
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": "whole run" if whole else text,
+                "name": "whole run" if whole else "layers, from dark to light in their order" if many else text,
                 "x": [float(right) if intensity is None else intensity],
                 "y": [attained],
                 "marker": {
@@ -132,7 +135,7 @@ def roofline_figure(profile: Profile) -> Figure:
                 ],
                 "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{y:,.2f} MACs a cycle, "
                 "%{customdata[2]} of the limit there<extra></extra>",
-                "showlegend": len(points) <= 2 * _COLOURED,
+                "showlegend": whole or not many or not place,
                 "meta": {"layers": [index]},
             }
         )
@@ -221,20 +224,20 @@ def energy_figure(profile: Profile) -> Figure:
     places = list(range(len(components)))
     parts = [(index, part) for index, part in enumerate(profile.layers) if any(part.energy_pj.values())]
     colours = _colours(len(profile.layers) - 1)
-    apart = len(parts) <= _COLOURED + 1
-    if not apart:
-        parts = [(-1, profile.total)]
+    kept = sorted(parts, key=lambda item: item[1].energy_nj, reverse=True)[:_BARS]
+    others = [part for index, part in parts if all(index != other for other, _ in kept)]
+    parts = [item for item in parts if item in kept]
     unit, scale = energy_unit(max((profile.total.energy_pj[key] for key in components), default=0) / 1000)
     traces = [
         {
             "type": "bar",
             "orientation": "h",
-            "name": layer_name(part.name) if apart else "all layers",
+            "name": layer_name(part.name),
             "y": places,
             "x": [part.energy_pj[key] / 1000 / scale for key in components],
             "customdata": [
                 [
-                    plot_text(printable(part.name)) if apart else "all layers",
+                    plot_text(printable(part.name)),
                     component_name(key),
                     _percent(profile.total.energy_pj[key], whole),
                 ]
@@ -242,11 +245,18 @@ def energy_figure(profile: Profile) -> Figure:
             ],
             "hovertemplate": f"%{{customdata[0]}}<br><b>%{{customdata[1]}}</b>: %{{x:,.4~g}} {unit}<br>"
             "the component in all: %{customdata[2]}<extra></extra>",
-            "marker": {"color": colours[index] if apart else BLUE, "line": {"width": 0.5, "color": "#fff"}},
+            # White edges would cover narrow segments.
+            "marker": {
+                "color": colours[index],
+                "line": {"width": 0.5 if len(parts) <= _COLOURED + 1 else 0, "color": "#fff"},
+            },
             "meta": {"layers": [index] * len(components)},
         }
         for index, part in parts
     ]
+    if others:
+        rest = {key: sum(part.energy_pj[key] for part in others) for key in components}
+        traces.append(_other_layers(rest, components, len(others), scale, unit))
     names = [f"{component_name(key)}, {_percent(profile.total.energy_pj[key], whole)}" for key in components]
     return {
         "data": traces,
@@ -255,8 +265,23 @@ def energy_figure(profile: Profile) -> Figure:
             "height": 140 + 30 * len(components),
             "xaxis": {"title": {"text": f"energy of {profile.once} in {unit}"}, "tickformat": ",~g"},
             "yaxis": {"tickvals": places, "ticktext": names, "autorange": "reversed", "automargin": True},
-            "showlegend": apart,
+            # Of many, the legend above the figure says what the colours are.
+            "showlegend": len(traces) <= _COLOURED + 1,
         },
+    }
+
+
+def _other_layers(pj: Mapping[str, float], components: Sequence[str], count: int, scale: float, unit: str) -> Figure:
+    """A segment of each bar for the layers that have none of their own, so that the bars add up."""
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": f"{count} other layers",
+        "y": list(range(len(components))),
+        "x": [pj[key] / 1000 / scale for key in components],
+        "customdata": [component_name(key) for key in components],
+        "hovertemplate": f"{count} other layers<br><b>%{{customdata}}</b>: %{{x:,.4~g}} {unit}<extra></extra>",
+        "marker": {"color": GREY, "line": {"width": 0.5, "color": "#fff"}},
     }
 
 

@@ -12,6 +12,8 @@ from accelsim.isa.program import Program
 
 Rows = list[tuple[str, str]]
 
+NO_SEED = "none: nothing is drawn at random"
+
 _LIBRARIES = ("numpy", "numba", "plotly")
 
 
@@ -22,7 +24,7 @@ def versions() -> Rows:
 
 
 def program_hashes(program: Program, cfg: bytes) -> Rows:
-    """SHA-256 (hex) of a program's parts.
+    """SHA-256 (hex) of a program's parts, and that there is no seed.
 
     Parameters
     ----------
@@ -36,4 +38,5 @@ def program_hashes(program: Program, cfg: bytes) -> Rows:
         ("program words, SHA-256", hashlib.sha256(words).hexdigest()),
         ("weights' image, SHA-256", hashlib.sha256(program.image).hexdigest()),
         ("chip, SHA-256", program.chip.digest),
+        ("seed", NO_SEED),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from accelsim.explore.objectives import OBJECTIVES
 from accelsim.explore.pareto import front_mask
 from accelsim.profile.energy import COMPONENTS
-from accelsim.profile.labels import printable
+from accelsim.profile.labels import on_a_line, printable
 from accelsim.profile.profile import CAUSES
 from accelsim.report.columns import Column, decimals_for
 from accelsim.report.figures import component_name
@@ -32,28 +32,32 @@ class Metric:
     title, unit : str
     more : bool
         Whether more of it is better.
+    adds_up : bool
+        Whether a batch of more frames has more of it: it is a batch's then, and called so where there are such.
     """
 
     title: str
     unit: str
     more: bool = False
+    adds_up: bool = False
 
 
 COMPONENT_COLUMNS = tuple(f"energy_{name}_nj" for name in COMPONENTS)
 METRICS = {
-    "time_us": Metric("time", "µs"),
-    "cycles": Metric("cycles", ""),
+    "time_us": Metric("time", "µs", adds_up=True),
+    "cycles": Metric("cycles", "", adds_up=True),
     "time_per_frame_us": Metric("time a frame", "µs"),
-    "energy_nj": Metric("energy", "nJ"),
+    "energy_nj": Metric("energy", "nJ", adds_up=True),
     "energy_per_frame_nj": Metric("energy a frame", "nJ"),
     "area_mm2": Metric("area", "mm²"),
-    "dram_bytes": Metric("DRAM traffic", "bytes"),
+    "dram_bytes": Metric("DRAM traffic", "bytes", adds_up=True),
     "utilization": Metric("MAC utilization", "%", more=True),
     "ratio": Metric("over bound", "×"),
 }
 _A_FRAME = {"time_per_frame_us": "time_us", "energy_per_frame_nj": "energy_nj"}
 """What is the same in a sweep without batches."""
-_BY_DEFAULT = ("time_us", "energy_nj", "area_mm2")
+_BY_DEFAULT = ("time_per_frame_us", "energy_per_frame_nj", "area_mm2")
+"""A frame's, so that batches can be compared."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,13 @@ class Points:
     rows, failed : list of dict
         In order of their numbers. What is not known is None.
     keys : list of str
-        What differs between points: swept keys, then the schedule asked for.
+        What differs between points: swept keys, then the batch, then the schedule asked for.
     columns : list of str
         All that `rows` have.
     metrics, objectives : list of str
         Of `METRICS`, those known of any point; and those the front is of.
-    groups : dict of (model, batch) to list of int
-        Places in `rows` of the points that can be compared.
+    groups : dict of str to list of int
+        Places in `rows` of the points that can be compared: those of a network.
     front : list of bool
         For each of `rows`, whether no other of its group is better in one objective and as good in all.
     decimals : dict of str to int
@@ -84,9 +88,26 @@ class Points:
     columns: list[str]
     metrics: list[str]
     objectives: list[str]
-    groups: dict[tuple[str, int], list[int]]
+    groups: dict[str, list[int]]
     front: list[bool]
     decimals: dict[str, int]
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether any point is of more frames than one."""
+        return any(row["batch"] != 1 for row in (*self.rows, *self.failed))
+
+    @property
+    def whose(self) -> str:
+        """Of what figures are."""
+        return "a batch" if self.has_batches else "a frame"
+
+    def metric(self, key: str) -> Metric:
+        """A metric, called what it is here: of a batch, where there are batches."""
+        metric = METRICS[key]
+        if not (metric.adds_up and self.has_batches):
+            return metric
+        return replace(metric, title=f"{metric.title} of {self.whose}")
 
 
 def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives: Sequence[str]) -> Points:
@@ -107,9 +128,10 @@ def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives
         if row["status"] == "done":
             rows.append(_with_figures(row))
         else:
-            failed.append(row | {"reason": printable(str(row["reason"] or ""))})
-    # Batches are compared with their like only, as models are: their figures are of other numbers of frames.
+            failed.append(row | {"reason": on_a_line(str(row["reason"] or ""))})
     keys = [key for key in axes if key in frame.columns and key != "batch"]
+    if len({row["batch"] for row in (*rows, *failed)}) > 1:
+        keys.append("batch")
     if len({row["schedule_asked"] for row in (*rows, *failed)}) > 1:
         keys.append("schedule_asked")
     known = [key for key in METRICS if any(row.get(key) for row in rows)]
@@ -118,9 +140,9 @@ def points_of(frame: pd.DataFrame, axes: Mapping[str, Sequence[Any]], objectives
         known = [key for key in known if key not in _A_FRAME]
         wanted = [_A_FRAME.get(key, key) for key in wanted]
     chosen = [key for key in dict.fromkeys(wanted) if key in known] or known[:1]
-    groups: dict[tuple[str, int], list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for at, row in enumerate(rows):
-        groups.setdefault((str(row["model"]), int(row["batch"])), []).append(at)
+        groups.setdefault(str(row["model"]), []).append(at)
     front = np.zeros(len(rows), dtype=bool)
     for places in groups.values():
         values = np.array([[_number(rows[at][key]) for key in chosen] for at in places])
@@ -137,10 +159,11 @@ def point_columns(points: Points) -> list[Column]:
     """The columns of the table of points that are done."""
     if not points.rows:
         return key_columns(points, with_reason=False)
+    whose = points.whose
     shown = [
         Column(
             key,
-            METRICS[key].title,
+            points.metric(key).title,
             METRICS[key].unit,
             decimals=points.decimals[key],
             shown=key != "dram_bytes" or len(points.keys) <= 3,
@@ -152,12 +175,24 @@ def point_columns(points: Points) -> list[Column]:
         if key in points.metrics
     ]
     hidden = [
-        Column("bound_cycles", "lower bound", "cycles", shown=False),
-        Column("setup_cycles", "set-up", "cycles", shown=False, help="Once, before the first frame."),
-        Column("macs", "MACs", shown=False),
-        *(Column(f"{cause}_cycles", cause, "cycles", shown=False, help="Cycles by cause.") for cause in CAUSES),
+        Column("bound_cycles", "lower bound", "cycles", shown=False, help=f"Of {whose}."),
+        Column(
+            "setup_cycles", "set-up", "cycles", shown=False, help="Once, before the first frame; in no other figure."
+        ),
+        Column("macs", "MACs", shown=False, help=f"Of {whose}."),
         *(
-            Column(key, component_name(key[len("energy_") : -len("_nj")]), "nJ", decimals=None, shown=False)
+            Column(f"{cause}_cycles", cause, "cycles", shown=False, help=f"Cycles of {whose} by cause.")
+            for cause in CAUSES
+        ),
+        *(
+            Column(
+                key,
+                component_name(key[len("energy_") : -len("_nj")]),
+                "nJ",
+                decimals=None,
+                shown=False,
+                help=f"Of {whose}.",
+            )
             for key in points.columns
             if key in COMPONENT_COLUMNS
         ),
@@ -179,11 +214,10 @@ def key_columns(points: Points, *, with_reason: bool) -> list[Column]:
     columns = [Column("number", "#", help="The point's number.")]
     if len({row["model"] for row in every}) > 1:
         columns.append(Column("model", "model", kind="text"))
-    if len({row["batch"] for row in every}) > 1:
-        columns.append(Column("batch", "batch", "frames"))
     for key in points.keys:
         text = any(not isinstance(row[key], int | float | None) or isinstance(row[key], bool) for row in every)
-        columns.append(Column(key, key, kind="text" if text else "number", decimals=None))
+        unit = "frames" if key == "batch" else ""
+        columns.append(Column(key, key, unit, kind="text" if text else "number", decimals=None))
     if with_reason:
         columns.append(Column("reason", "reason", kind="text"))
     return columns

@@ -11,7 +11,7 @@ from accelsim.costs import known
 from accelsim.isa.assembler import format_instruction
 from accelsim.isa.program import Program
 from accelsim.profile import Part, Profile
-from accelsim.profile.labels import printable
+from accelsim.profile.labels import on_a_line, printable
 from accelsim.profile.profile import CAUSES, REASONS, UNITS
 from accelsim.report.columns import Column, decimals_for, table_of
 from accelsim.report.figures import (
@@ -289,7 +289,7 @@ def _chip(program: Program) -> dict[str, Any]:
         Column("source", "where it comes from", kind="text"),
     ]
     rows = [
-        {"key": key, "value": _value(value), "meaning": meaning, "source": printable(source) or "–"}
+        {"key": key, "value": _value(value), "meaning": meaning, "source": on_a_line(source) or "–"}
         for key, value, meaning, source in describe_keys(program.chip)
     ]
     return table_of(columns, rows)
@@ -315,7 +315,7 @@ def _costs(profile: Profile) -> dict[str, Any]:
     return table_of(
         columns,
         [
-            {"part": part, "what": what, "value": figure.value, "unit": unit, "source": printable(figure.source)}
+            {"part": part, "what": what, "value": figure.value, "unit": unit, "source": on_a_line(figure.source)}
             for part, what, unit, figure in figures
         ],
     )
@@ -323,6 +323,8 @@ def _costs(profile: Profile) -> dict[str, Any]:
 
 def _value(value: Any) -> str:
     """As it stands in a chip file, with thousands separators."""
+    if value is None:
+        return "–"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -331,4 +333,4 @@ def _value(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, list):
         return ", ".join(_value(item) for item in value) or "none"
-    return printable(str(value)) or "–"
+    return on_a_line(str(value)) or "–"

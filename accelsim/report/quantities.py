@@ -26,6 +26,11 @@ def in_bytes(count: float) -> str:
     return _in(count, _SIZES)
 
 
+def in_count(number: int, what: str) -> str:
+    """So many of something, which takes an s where it is not one."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def energy_unit(largest_nj: float) -> tuple[str, float]:
     """The unit for energies up to this one, and how many nanojoules it is."""
     return _suited(largest_nj, _ENERGIES)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from accelsim.profile.labels import printable
 from accelsim.profile.palette import BLUE, CAUSE_STYLE, ORANGE, PURPLE
 from accelsim.report.columns import table_of
-from accelsim.report.manifest import Rows
+from accelsim.report.figures import component_name
+from accelsim.report.manifest import NO_SEED, Rows
 from accelsim.report.page import plot_text, render_page
-from accelsim.report.points import CAUSES, COMPONENT_COLUMNS, METRICS, Points, key_columns, point_columns, points_of
+from accelsim.report.points import CAUSES, COMPONENT_COLUMNS, Points, key_columns, point_columns, points_of
+from accelsim.report.quantities import in_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,14 +69,21 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
         "points": table_of(point_columns(points), points.rows),
         "failed": table_of(key_columns(points, with_reason=True), points.failed),
         "keys": [{"key": key, "values": _distinct(points, key, axes.get(key, []))} for key in points.keys],
-        "metrics": [{"key": key, **asdict(METRICS[key]), "decimals": points.decimals[key]} for key in points.metrics],
+        "metrics": [
+            {"key": key, **asdict(points.metric(key)), "decimals": points.decimals[key]} for key in points.metrics
+        ],
         "objectives": points.objectives,
-        "groups": [{"name": _group_name(points, group), "rows": rows} for group, rows in points.groups.items()],
+        "whose": points.whose,
+        "groups": [{"name": printable(model), "rows": rows} for model, rows in points.groups.items()],
         "front": points.front,
         "layers": layers,
         "causes": [{"name": cause, "colour": style[0], "hatch": style[1][:1]} for cause, style in CAUSE_STYLE.items()],
         "limits": [{"name": name, "colour": colour, "symbol": mark} for name, (colour, mark) in _LIMITS.items()],
-        "components": [key for key in points.columns if key in COMPONENT_COLUMNS],
+        "components": [
+            {"key": key, "name": component_name(key.removeprefix("energy_").removesuffix("_nj"))}
+            for key in points.columns
+            if key in COMPONENT_COLUMNS
+        ],
     }
     return render_page(
         "sweep.html.jinja",
@@ -84,7 +93,7 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
         name=printable(name),
         points=points,
         sentences=_sentences(points, meta),
-        best=[(_group_name(points, group), _best(points, rows)) for group, rows in points.groups.items()],
+        best=[(printable(model), _best(points, rows)) for model, rows in points.groups.items()],
         reasons=_reasons(points),
         axes=[(key, ", ".join(map(_text, values))) for key, values in axes.items()],
         constraints=[printable(str(text)) for text in meta.get("constraints") or []],
@@ -96,16 +105,23 @@ def sweep_page(results: Results, name: str, manifest: Rows) -> str:
 def _sentences(points: Points, meta: Mapping[str, Any]) -> list[str]:
     done, failed = len(points.rows), len(points.failed)
     models = ", ".join(printable(str(model["name"])) for model in meta["models"])
-    keys = ", ".join(f"{key} ({len(_distinct(points, key, meta['axes'].get(key, [])))} values)" for key in points.keys)
+    keys = ", ".join(
+        f"{key} ({in_count(len(_distinct(points, key, meta['axes'].get(key, []))), 'value')})" for key in points.keys
+    )
     sentences = [
-        f"{done + failed:,} points of {models} on chips made from {meta['chip']['name']}, over "
+        f"{in_count(done + failed, 'point')} of {models} on chips made from {meta['chip']['name']}, over "
         f"{keys or 'no key'}: {done:,} done, {failed:,} failed."
     ]
     if not done:
         return sentences
+    if points.has_batches:
+        sentences.append(
+            "Cycles, time, energy and traffic are of a batch, however many frames it has; what is said to be “a frame” "
+            "is its share of that."
+        )
     count = sum(points.front)
-    titles = _listed([METRICS[key].title for key in points.objectives])
-    where = " of its network and batch" if len(points.groups) > 1 else ""
+    titles = _listed([points.metric(key).title for key in points.objectives])
+    where = " of its network" if len(points.groups) > 1 else ""
     sentences.append(
         f"{count:,} of them {'is' if count == 1 else 'are'} on the Pareto front of {titles}: no other point{where} is "
         "better in one of these and as good in the rest."
@@ -115,7 +131,9 @@ def _sentences(points: Points, meta: Mapping[str, Any]) -> list[str]:
         limits[row["bound_limit"]] = limits.get(row["bound_limit"], 0) + 1
     ranked = sorted(limits.items(), key=lambda item: -item[1])
     sentences.append(
-        "The lower bound is set by " + _listed([f"{limit} at {number:,}" for limit, number in ranked]) + " points."
+        "The lower bound is set by "
+        + _listed([f"“{limit}” at {in_count(number, 'point')}" for limit, number in ranked])
+        + "."
     )
     return sentences
 
@@ -128,7 +146,7 @@ def _best(points: Points, rows: Sequence[int]) -> list[dict[str, str]]:
         if not known:
             continue
         row = points.rows[min(known, key=lambda at: points.rows[at][key])]
-        metric = METRICS[key]
+        metric = points.metric(key)
         found.append(
             {
                 "objective": f"least {metric.title}",
@@ -188,11 +206,6 @@ def _distinct(points: Points, key: str, asked: Sequence[Any]) -> list[Any]:
     return present
 
 
-def _group_name(points: Points, group: tuple[str, int]) -> str:
-    model, batch = group
-    return f"{printable(model)}, batch {batch}" if len({batch for _, batch in points.groups}) > 1 else printable(model)
-
-
 def _sweep_manifest(meta: Mapping[str, Any]) -> Rows:
     rows = [
         ("sweep: command", str(meta["command"])),
@@ -205,7 +218,7 @@ def _sweep_manifest(meta: Mapping[str, Any]) -> Rows:
     if meta.get("objectives"):
         rows.append(("sweep: objectives", ", ".join(map(str, meta["objectives"]))))
     seed = meta.get("seed")
-    rows.append(("sweep: seed", "none: nothing is drawn at random" if seed is None else str(seed)))
+    rows.append(("sweep: seed", NO_SEED if seed is None else str(seed)))
     return [(name, printable(value)) for name, value in rows]
 
 

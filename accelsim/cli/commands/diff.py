@@ -31,7 +31,8 @@ def diff_command(a: Path, b: Path, as_json: bool) -> None:
 
     A and B are each a compiled program (X_r.cfg), whose cycles are counted; a profile.csv; or what `run --json` or
     `profile --json` printed (.json). Layers are matched by name, those that differ most come first, and
-    those of one profile alone are named. Differences are B minus A; all figures are of one frame, or of one batch.
+    those of one profile alone are named. Differences are B minus A; all figures are of one frame, or of one batch,
+    without the set-up before the first. Where the clocks differ, there is a table of times, too.
     """
     for path in (a, b):
         if path.suffix.lower() not in _SUFFIXES:
@@ -73,6 +74,14 @@ def _notes(difference: ProfileDifference) -> list[str]:
         notes.append(
             f"A is of a batch of {a.get('batch', 1)}, B of one of {b.get('batch', 1)}; no figure is divided by that"
         )
+    setups = [about.get("setup_cycles") for about in (a, b)]
+    if all(isinstance(cycles, int) for cycles in setups) and setups[0] != setups[1]:
+        notes.append(
+            "set-up, what a program does once before its first frame, is in no figure: "
+            f"A has {setups[0]:,} cycles of it, B {setups[1]:,}"
+        )
+    if difference.clocks_differ:
+        notes.append("A and B have different clocks: compare times, not cycles")
     if not difference.layers or all(layer.name.startswith("(") for layer in difference.layers):
         notes.append("no layer of A has the name of one of B; only the totals compare")
     figures = difference.to_dict()
@@ -88,7 +97,7 @@ def _print(difference: ProfileDifference) -> None:
     changed = [layer for layer in difference.layers if not layer.is_same]
     same = len(difference.layers) - len(changed)
     if changed or not difference.total.is_same:
-        _print_tables([*changed, difference.total])
+        _print_tables([*changed, difference.total], with_times=difference.clocks_differ)
     if same:
         say(f"no difference in {same} of the {len(difference.layers)} layers of both")
     for letter, layers in (("A", difference.only_a), ("B", difference.only_b)):
@@ -96,7 +105,7 @@ def _print(difference: ProfileDifference) -> None:
             say(f"only in {letter}: " + ", ".join(map(_alone, layers)))
 
 
-def _print_tables(rows: Sequence[LayerDifference]) -> None:
+def _print_tables(rows: Sequence[LayerDifference], *, with_times: bool) -> None:
     from accelsim.profile.profile import CAUSES
 
     causes = [f"cause_{cause}_cycles" for cause in CAUSES]
@@ -106,6 +115,7 @@ def _print_tables(rows: Sequence[LayerDifference]) -> None:
             [[*_cells(row, "cycles"), *(_signed(row.figures[name]) for name in causes)] for row in rows],
             left=("layer",),
         ),
+        *([_amounts(rows, "time µs", ("time_us",))] if with_times else []),
         _amounts(rows, "DRAM bytes", ("dram_read_bytes", "dram_written_bytes")),
         _amounts(rows, "energy nJ", ("energy_nj",)),
     )

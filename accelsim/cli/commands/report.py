@@ -31,7 +31,7 @@ _DATABASE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE.html",
-    help="The page.  [default: the input's name with .html at its end, in the current folder]",
+    help="The page.  [default: the input's name with .html at its end, beside it]",
 )
 @energy_option
 def report_command(source: Path, weight: Path | None, out: Path | None, energy: str | None) -> None:
@@ -40,7 +40,7 @@ def report_command(source: Path, weight: Path | None, out: Path | None, energy: 
     Of a program, whose cycles are counted: its layers, instructions, time, bandwidth, energy and memory map. Of a
     sweep's database: the Pareto front, what its keys do, every point and its layers.
     """
-    page = out or Path("sweep.html" if source.is_dir() else f"{source.stem}.html")
+    page = out or (source / "sweep.html" if source.is_dir() else source.with_name(f"{source.stem}.html"))
     _check_page(page, source, weight)
     options = {"--weight": weight, "--energy": energy}
     given = [text for name, value in options.items() if value is not None for text in (name, str(value))]

@@ -37,6 +37,7 @@ function make(tag, attributes, ...children) {
   return element;
 }
 
+const SHOWN_DIGITS = 6;
 const _formats = new Map();
 
 /** A number with thousands separators; as many places as asked for, or as it has where none are. */
@@ -44,7 +45,7 @@ function number(value, decimals) {
   if (value === null || value === undefined) return "–";
   if (!_formats.has(decimals)) {
     const options = decimals === null || decimals === undefined
-      ? { maximumSignificantDigits: 6 }
+      ? { maximumSignificantDigits: SHOWN_DIGITS }
       : { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
     _formats.set(decimals, new Intl.NumberFormat("en-US", options));
   }
@@ -54,6 +55,11 @@ function number(value, decimals) {
 /** Text for plotly, which reads some tags and entities. */
 function plotText(text) {
   return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+/** What was text for plotly, as it is. */
+function plainText(text) {
+  return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 }
 
 /** A figure's layout with what all figures have in common. */
@@ -70,3 +76,15 @@ function draw(target, figure, config) {
   target.style.height = `${figure.layout.height}px`;
   return Plotly.react(target, figure.data, layoutOf(figure.layout), { ...CONFIG, ...config });
 }
+
+const PRINTED_WIDTH = 960; // in CSS pixels: what A4 and Letter have between their margins, lying
+
+/** Figures have a width of their own: on paper, that of the paper. */
+function resize(width) {
+  for (const place of document.querySelectorAll(".js-plotly-plot")) {
+    Plotly.relayout(place, width === null ? { autosize: true } : { width: Math.min(width, place.clientWidth || width) });
+  }
+}
+
+addEventListener("beforeprint", () => resize(PRINTED_WIDTH));
+addEventListener("afterprint", () => resize(null));

@@ -31,7 +31,7 @@ function layersFigure(row) {
     layout: {
       barmode: "stack",
       height: 150 + 24 * places.length,
-      xaxis: { title: { text: "cycles" }, tickformat: ",d" },
+      xaxis: { title: { text: `cycles of ${DATA.whose}` }, tickformat: ",d" },
       yaxis: {
         tickvals: places, autorange: "reversed", fixedrange: true,
         ticktext: places.map((at) => `${shortened(names[at])}  ${number((100 * totals[at]) / whole, 1)} %`),
@@ -41,12 +41,12 @@ function layersFigure(row) {
 }
 
 function shortened(text) {
-  const plain = text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  const plain = plainText(text);
   return plotText(plain.length > 30 ? `${plain.slice(0, 15)}…${plain.slice(-14)}` : plain);
 }
 
 function energyFigure(row) {
-  const parts = DATA.components.map((key) => [key.slice("energy_".length, -"_nj".length).replaceAll("_", " "), VALUES[key][row] || 0])
+  const parts = DATA.components.map(({ key, name }) => [name, VALUES[key][row] || 0])
     .filter((part) => part[1] > 0).sort((a, b) => b[1] - a[1]);
   const whole = parts.reduce((sum, part) => sum + part[1], 0);
   return {
@@ -55,7 +55,7 @@ function energyFigure(row) {
       customdata: parts.map((part) => number((100 * part[1]) / whole, 1)),
       hovertemplate: "%{y}: %{x:,.4~g} nJ, %{customdata} %<extra></extra>",
     }],
-    layout: { height: 90 + 28 * parts.length, xaxis: { title: { text: "energy in nJ" }, tickformat: ",~g" }, yaxis: { autorange: "reversed" } },
+    layout: { height: 90 + 28 * parts.length, xaxis: { title: { text: `energy of ${DATA.whose} in nJ` }, tickformat: ",~g" }, yaxis: { autorange: "reversed" } },
   };
 }
 

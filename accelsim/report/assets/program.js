@@ -12,7 +12,7 @@ for (const place of document.querySelectorAll("[data-table]")) {
     label: place.dataset.label,
     largestFirst: true,
     size: name === "chip" ? 100 : 50,
-    pick: name === "layers" ? (row) => showLayer(row) : null,
+    pick: name === "layers" ? pickLayer : null,
   });
 }
 
@@ -33,10 +33,16 @@ function showLayer(layer) {
   mark(lines);
   const instructions = lines.filter((line) => line.dataset.index !== undefined).length;
   const name = TABLES.layers.table.values.name[layer];
-  document.getElementById("layer-said").textContent = `${name}: ${number(instructions, 0)} instructions`;
+  document.getElementById("layer-said").textContent = `${name}: ${number(instructions, 0)} ${instructions === 1 ? "instruction" : "instructions"}`;
   LAYER_CHOICE.value = none ? "" : String(layer);
   TABLES.layers.choose(layer, true);
   if (lines.length) scrollListing(lines[0]);
+}
+
+/** A layer of the table: its instructions are brought in sight, the page moved as little as that takes. */
+function pickLayer(row) {
+  showLayer(row);
+  LISTING.scrollIntoView({ block: "nearest" });
 }
 
 function showNone() {
@@ -71,4 +77,5 @@ for (const place of document.querySelectorAll("[data-figure]")) {
   });
 }
 
+for (const place of document.querySelectorAll(".layer-legend")) layerLegend(place);
 if (DATA.timeline) new Timeline(document.getElementById("timeline-plot"), DATA.timeline);

@@ -41,10 +41,9 @@ function drawParallel() {
 
 /** Failed points of the network shown, by place. */
 function failedRows() {
-  const { model, batch } = DATA.failed.values, first = STATE.rows[0];
-  const same = (mine, all) => !mine || !all || first === undefined || mine === all;
+  const { model } = DATA.failed.values, first = STATE.rows[0];
   return [...Array(DATA.failed.count).keys()].filter((row) =>
-    same(model && model[row], VALUES.model && VALUES.model[first]) && same(batch && batch[row], VALUES.batch && VALUES.batch[first]));
+    !model || !VALUES.model || first === undefined || model[row] === VALUES.model[first]);
 }
 
 function drawHeat() {
@@ -70,7 +69,7 @@ function select(rows) {
   STATE.selection = rows && rows.length ? new Set(rows) : null;
   if (!STATE.selection) STATE.cleared += 1;
   byId("let-go").hidden = !STATE.selection;
-  byId("selected").textContent = STATE.selection ? `${number(STATE.selection.size, 0)} points selected` : "";
+  byId("selected").textContent = STATE.selection ? `${number(STATE.selection.size, 0)} ${STATE.selection.size === 1 ? "point" : "points"} selected` : "";
   POINTS.allow(STATE.selection ? [...STATE.selection] : DATA.groups.length > 1 ? STATE.rows : null, Boolean(STATE.selection));
   drawSoon(drawFront, drawParallel, drawHeat);
 }
@@ -94,7 +93,7 @@ function brushed(plot) {
   plot.addEventListener("dblclick", () => select(null));
   plot.on("plotly_click", (event) => {
     const row = event.points[0].customdata;
-    if (row !== undefined) choose(row);
+    if (row !== undefined) choose(row, true);
   });
 }
 

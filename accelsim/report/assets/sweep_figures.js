@@ -61,9 +61,21 @@ function pick(values, rows) {
   return rows.map((row) => values[row]);
 }
 
+/** Marks of a logarithmic axis: all digits of a decade, or 1, 2 and 5, or powers of ten, as there is room for. */
+function decadeTicks(low, high) {
+  const digits = high / low > 2000 ? [1] : high / low > 20 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9], ticks = [];
+  // Negative powers as quotients, which are the decimals meant.
+  for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.log10(high) + 1; power++) {
+    ticks.push(...digits.map((digit) => (power < 0 ? digit / 10 ** -power : digit * 10 ** power)));
+  }
+  return ticks;
+}
+
 function metricAxis(key, rows) {
-  const log = isWide(pick(VALUES[key], rows), WIDE);
-  return { title: { text: titleOf(key) }, type: log ? "log" : "linear", tickformat: log ? ",~r" : ",~g", ...(log ? { dtick: "D1" } : {}) };
+  const values = pick(VALUES[key], rows), title = { text: titleOf(key) };
+  if (!isWide(values, WIDE)) return { title, type: "linear", tickformat: ",~g" };
+  const tickvals = decadeTicks(...extent(values));
+  return { title, type: "log", tickvals, ticktext: tickvals.map(shortNumber) };
 }
 
 /** Rows none of which is beaten in both, along the first. */
@@ -80,7 +92,8 @@ function frontFigure(state) {
   const line = frontOf(rows, xKey, yKey);
   traces.push({
     type: "scatter", mode: "lines", name: "best of these two", x: pick(VALUES[xKey], line), y: pick(VALUES[yKey], line),
-    line: { color: "#1d2329", width: 1.5, dash: "dot" }, hoverinfo: "skip",
+    // A step: between two marks there is no point, and what the worse of them in one costs is what the better one does.
+    line: { color: "#1d2329", width: 1.5, dash: "dot", shape: "hv" }, hoverinfo: "skip",
   });
   const known = new Set(DATA.limits.map((limit) => limit.name));
   const limits = [...DATA.limits, { name: null, colour: "#999999", symbol: "x" }];

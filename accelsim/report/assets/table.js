@@ -30,6 +30,12 @@ function breakable(title) {
   return title.split(/(?<=[.])/).flatMap((part, at) => (at ? [make("wbr"), part] : [part]));
 }
 
+/** A number as it is shown: a filter asks for what the reader sees. */
+function asShown(value, decimals) {
+  if (value === null || Number.isInteger(value)) return value;
+  return Number(decimals === null || decimals === undefined ? value.toPrecision(SHOWN_DIGITS) : value.toFixed(decimals));
+}
+
 class DataTable {
   /**
    * @param {Element} place where the table goes
@@ -155,7 +161,7 @@ class DataTable {
       }
       const test = rangeOf(text);
       if (input) input.setAttribute("aria-invalid", String(test === undefined));
-      if (test) tests.push((row) => test(values[row]));
+      if (test) tests.push((row) => test(asShown(values[row], column.decimals)));
     }
     return tests;
   }
@@ -193,8 +199,12 @@ class DataTable {
     this.body.replaceChildren(...rows.slice(start, start + this.size).map((row) => this.row(row, columns)));
     const total = this.table.total;
     const filtered = this.filters.size > 0 || this.allowed !== null;
-    this.foot.replaceChildren(...(total ? [make("tr", {}, ...columns.map((column) => this.cell(column, total[column.key])))] : []));
-    this.said.textContent = filtered ? `${number(rows.length, 0)} of ${number(this.table.count, 0)} rows` : `${number(this.table.count, 0)} rows`;
+    // It is of all rows, whatever is shown.
+    const name = columns.find((column) => column.kind === "text");
+    const text = (column) => (filtered && column === name ? `${total[column.key]}, of all rows` : total[column.key]);
+    this.foot.replaceChildren(...(total ? [make("tr", {}, ...columns.map((column) => this.cell(column, text(column))))] : []));
+    const count = `${number(this.table.count, 0)} ${this.table.count === 1 ? "row" : "rows"}`;
+    this.said.textContent = filtered ? `${number(rows.length, 0)} of ${count}` : count;
     this.clear.hidden = this.filters.size === 0 && !this.selected;
     this.pages(pages);
     if (this.options.shown) this.options.shown(rows);

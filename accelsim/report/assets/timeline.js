@@ -1,10 +1,14 @@
 "use strict";
-// The unit timeline: single operations where few are in sight, else the share of time in which a unit issues work.
+// The unit timeline: single operations where few are in sight, else the shares of time in which a unit issues and waits.
 
-const LANES = ["load", "matrix", "vector", "store"];
+const LANES = ["store", "vector", "matrix", "load", "sequencer"]; // from below; units are numbered from load to sequencer
+const LANE_OF = [3, 2, 1, 0, 4];
+const SEQUENCER = 4;
 const LANE_HEIGHT = 0.8;
-const MOST_BARS = 1500;
+const MOST_BARS = 3000;
 const VIEW_BINS = 400;
+const WAITS_SHARE = 0.38; // of the layer's colour
+const MOST_NAMES = 12;
 
 class Timeline {
   constructor(place, timeline) {
@@ -43,9 +47,10 @@ class Timeline {
   }
 
   refresh() {
-    const operations = this.timeline.operations ? this.inSight() : null;
-    const single = operations !== null && operations.length <= MOST_BARS;
-    const data = single ? this.bars(operations) : this.shares(operations);
+    const operations = this.timeline.operations ? this.inSight(this.timeline.operations, "done") : null;
+    const states = this.timeline.states ? this.inSight(this.timeline.states, "end") : null;
+    const single = operations !== null && operations.length + (states || []).length <= MOST_BARS;
+    const data = single ? this.bars(operations, states) : this.shares(states);
     const [from, to] = this.view;
     const what = single ? `${number(operations.length, 0)} operations` : "shares of time";
     document.getElementById("timeline-said").textContent =
@@ -53,7 +58,7 @@ class Timeline {
     return draw(this.place, {
       data,
       layout: {
-        height: 380,
+        height: 440,
         barmode: "overlay",
         bargap: 0,
         showlegend: false,
@@ -61,7 +66,7 @@ class Timeline {
         dragmode: "zoom",
         xaxis: { title: { text: "cycle" }, tickformat: ",d", range: this.view, autorange: false },
         yaxis: {
-          tickvals: LANES.map((_, lane) => LANES.length - 1 - lane + LANE_HEIGHT / 2),
+          tickvals: LANES.map((_, lane) => lane + LANE_HEIGHT / 2),
           ticktext: LANES,
           range: [-0.1, LANES.length],
           fixedrange: true,
@@ -75,10 +80,10 @@ class Timeline {
     });
   }
 
-  /** Operations any part of which is in the view. */
-  inSight() {
-    const { begin, done } = this.timeline.operations, [from, to] = this.view, found = [];
-    for (let at = 0; at < begin.length; at++) if (done[at] > from && begin[at] < to) found.push(at);
+  /** Operations or states any part of which is in the view. */
+  inSight(columns, last) {
+    const begins = columns.begin, ends = columns[last], [from, to] = this.view, found = [];
+    for (let at = 0; at < begins.length; at++) if (ends[at] > from && begins[at] < to) found.push(at);
     return found;
   }
 
@@ -90,48 +95,108 @@ class Timeline {
     return layer < 0 ? "of no layer" : DATA.layers[layer];
   }
 
-  bars(found) {
+  reason(at) {
+    return this.timeline.states.reasons[this.timeline.states.reason[at]];
+  }
+
+  operationText(at) {
     const o = this.timeline.operations;
-    const texts = found.map((at) => {
-      const waits = ["semaphore", "dependency", "bank"].filter((why) => o[why][at]).map((why) => `${why} ${number(o[why][at], 0)}`);
-      return `<b>${this.layer(o.layer[at])}</b>, instruction ${o.index[at]}<br>${wrap(DATA.instructions[o.index[at]])}<br>` +
-        `dispatched in cycle ${number(o.dispatched[at], 0)}; beats from ${number(o.begin[at], 0)} to ${number(o.end[at] - 1, 0)}, ` +
-        `${number(o.busy[at], 0)} of them busy; last result in ${number(o.done[at] - 1, 0)}` +
-        (waits.length ? `<br>waits in cycles: ${waits.join(", ")}` : "");
-    });
-    const trace = (from, to, height, opacity) => ({
+    const waits = ["semaphore", "dependency", "bank", "dram"].filter((why) => o[why][at]).map((why) => `${why} ${number(o[why][at], 0)}`);
+    return `<b>${this.layer(o.layer[at])}</b>, instruction ${o.index[at]}<br>${wrap(DATA.instructions[o.index[at]])}<br>` +
+      `dispatched in cycle ${number(o.dispatched[at], 0)}; beats from ${number(o.begin[at], 0)} to ${number(o.end[at] - 1, 0)}, ` +
+      `${number(o.busy[at], 0)} of them busy; last result in ${number(o.done[at] - 1, 0)}` +
+      (waits.length ? `<br>its own waits in cycles, those behind another operation included: ${waits.join(", ")}` : "");
+  }
+
+  stateText(at) {
+    const s = this.timeline.states, cycles = s.end[at] - s.begin[at];
+    const what = this.reason(at) === "busy" ? "at work" : `waits for: ${this.reason(at)}`;
+    return `<b>${this.layer(s.layer[at])}</b>, ${LANES[LANE_OF[s.unit[at]]]} ${what}<br>` +
+      `${number(cycles, 0)} ${cycles === 1 ? "cycle" : "cycles"} from ${number(s.begin[at], 0)} on`;
+  }
+
+  /** The operation whose beats a unit's cycle lies between; undefined where there is none. */
+  operationAt(unit, cycle) {
+    const o = this.timeline.operations;
+    let low = 0, high = o.unit.length;
+    // They are in order of unit and beginning.
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (o.unit[middle] < unit || (o.unit[middle] === unit && o.begin[middle] <= cycle)) low = middle + 1;
+      else high = middle;
+    }
+    const at = low - 1;
+    return at >= 0 && o.unit[at] === unit && o.end[at] > cycle ? at : undefined;
+  }
+
+  /** A bar an operation, pale where it is known what the unit does in its cycles and between them: that lies on it. */
+  bars(operations, states) {
+    const o = this.timeline.operations, s = this.timeline.states;
+    const isWide = (cycles) => cycles > (this.view[1] - this.view[0]) / 250;
+    const trace = (found, columns, from, to, height, texts, colours, pattern) => ({
       type: "bar",
       x: found.map((at) => (from[at] + to[at]) / 2),
       width: found.map((at) => to[at] - from[at]),
-      base: found.map((at) => LANES.length - 1 - o.unit[at]),
+      base: found.map((at) => LANE_OF[columns.unit[at]]),
       y: found.map(() => height),
       text: texts,
       textposition: "none",
       hovertemplate: "%{text}<extra></extra>",
-      customdata: found.map((at) => o.index[at]),
       marker: {
-        color: found.map((at) => paler(this.colour(o.layer[at]), opacity)),
+        color: colours,
+        pattern,
         // A white edge would cover narrow bars.
-        line: { color: "#fff", width: found.map((at) => (to[at] - from[at] > (this.view[1] - this.view[0]) / 250 ? 0.5 : 0)) },
+        line: { color: "#fff", width: found.map((at) => (isWide(to[at] - from[at]) ? 0.5 : 0)) },
       },
     });
-    return [trace(o.end, o.done, LANE_HEIGHT / 3, 0.45), trace(o.begin, o.end, LANE_HEIGHT, 1)];
+    const texts = operations.map((at) => this.operationText(at));
+    const paled = (share) => operations.map((at) => paler(this.colour(o.layer[at]), share));
+    const own = (share) => [
+      trace(operations, o, o.end, o.done, LANE_HEIGHT / 3, texts, paled(Math.min(share, 0.5)), undefined),
+      { ...trace(operations, o, o.begin, o.end, LANE_HEIGHT, texts, paled(share), undefined), customdata: operations.map((at) => o.index[at]) },
+    ];
+    if (!states) {
+      // As high as the share of its cycles in which it issues; the sequencer has no operations, but its shares of time.
+      const heights = operations.map((at) => (LANE_HEIGHT * o.busy[at]) / (o.end[at] - o.begin[at]));
+      const pale = own(WAITS_SHARE);
+      const solid = { ...pale[1], y: heights, marker: { color: paled(1), line: { width: 0 } } };
+      return [...pale, solid, ...this.shares(null, (unit) => unit === SEQUENCER)];
+    }
+    const busy = states.filter((at) => this.reason(at) === "busy"), waits = states.filter((at) => this.reason(at) !== "busy");
+    const owners = busy.map((at) => this.operationAt(s.unit[at], s.begin[at]));
+    const colours = (found) => found.map((at) => this.colour(s.layer[at]));
+    return [
+      ...own(0.25),
+      trace(waits, s, s.begin, s.end, LANE_HEIGHT, waits.map((at) => this.stateText(at)), waits.map((at) => paler(this.colour(s.layer[at]), 0.25)),
+        // Hatching does not show in narrow bars, and would make the paper's file a hundred times as large.
+        { shape: waits.map((at) => (isWide(s.end[at] - s.begin[at]) ? "/" : "")), fillmode: "overlay", fgcolor: colours(waits), size: 6, solidity: 0.35 }),
+      {
+        ...trace(busy, s, s.begin, s.end, LANE_HEIGHT,
+          busy.map((at, place) => (owners[place] === undefined ? this.stateText(at) : this.operationText(owners[place]))), colours(busy), undefined),
+        customdata: owners.map((at) => (at === undefined ? null : o.index[at])),
+      },
+    ];
   }
 
-  /** Bars of each bin's share: pale while operations are under way, solid where beats are issued; a layer on the other. */
-  shares(found) {
-    const { width, first, cells } = found === null ? this.givenBins() : this.countedBins(found);
-    const tops = new Map(), pale = bars(width, 0.4), solid = bars(width, 1);
-    for (const { unit, layer, bin, active, busy } of cells) {
-      const lane = LANES.length - 1 - unit, key = `${unit},${bin}`, under = tops.get(key) || 0, start = (first + bin) * width;
-      tops.set(key, under + active / width);
-      const text = `<b>${this.layer(layer)}</b>, ${LANES[unit]}<br>cycles ${number(start, 0)} to ${number(start + width, 0)}: ` +
-        `under way in ${number((100 * active) / width, 1)} %, issues in ${number((100 * busy) / width, 1)} %`;
-      for (const [trace, cycles] of [[pale, active], [solid, busy]]) {
+  /** Bars of each bin's shares: solid where the unit issues, pale where it waits; a layer on the other. */
+  shares(states, wanted = () => true) {
+    const { width, first, cells } = states === null ? this.givenBins() : this.countedBins(states);
+    const tops = new Map(), pale = bars(width), solid = bars(width);
+    for (const { unit, layer, bin, busy, waiting, reasons } of cells.filter((cell) => wanted(cell.unit))) {
+      const lane = LANE_OF[unit], key = `${unit},${bin}`, start = (first + bin) * width;
+      // The run's last bin may be narrower.
+      const whole = Math.min(width, this.cycles - start), percent = (cycles) => `${number((100 * cycles) / whole, 1)} %`;
+      const why = Object.entries(reasons || {}).map(([name, cycles]) => `${name} ${percent(cycles)}`).join(", ");
+      const text = `<b>${this.layer(layer)}</b>, ${LANES[lane]}<br>cycles ${number(start, 0)} to ${number(start + whole - 1, 0)}: ` +
+        `issues in ${percent(busy)}, waits in ${percent(waiting)}${why && `<br>for: ${why}`}`;
+      for (const [trace, cycles, share] of [[solid, busy, 1], [pale, waiting, WAITS_SHARE]]) {
+        if (!cycles) continue;
+        const under = tops.get(key) || 0;
+        tops.set(key, under + cycles / whole);
         trace.x.push(start + width / 2);
         trace.base.push(lane + LANE_HEIGHT * under);
-        trace.y.push((LANE_HEIGHT * cycles) / width);
-        trace.marker.color.push(this.colour(layer));
+        trace.y.push((LANE_HEIGHT * cycles) / whole);
+        trace.marker.color.push(paler(this.colour(layer), share));
         trace.text.push(text);
       }
     }
@@ -139,16 +204,19 @@ class Timeline {
   }
 
   countedBins(found) {
-    const o = this.timeline.operations, [from, to] = this.view;
+    const s = this.timeline.states, [from, to] = this.view;
     const width = Math.max(1, Math.ceil((to - from) / VIEW_BINS)), first = Math.floor(from / width);
     const sums = new Sums();
     for (const at of found) {
-      // Busy cycles count as spread evenly over the operation's.
-      const density = o.busy[at] / (o.end[at] - o.begin[at]);
-      const last = Math.floor((o.end[at] - 1) / width);
-      for (let bin = Math.max(first, Math.floor(o.begin[at] / width)); bin <= last && bin * width < to; bin++) {
-        const part = Math.min(o.end[at], (bin + 1) * width) - Math.max(o.begin[at], bin * width);
-        sums.add(o.unit[at], o.layer[at], bin - first, part, part * density);
+      const last = Math.floor((s.end[at] - 1) / width), why = this.reason(at);
+      for (let bin = Math.max(first, Math.floor(s.begin[at] / width)); bin <= last && bin * width < to; bin++) {
+        const cycles = Math.min(s.end[at], (bin + 1) * width) - Math.max(s.begin[at], bin * width);
+        const cell = sums.cell(s.unit[at], s.layer[at], bin - first);
+        if (why === "busy") cell.busy += cycles;
+        else {
+          cell.waiting += cycles;
+          cell.reasons[why] = (cell.reasons[why] || 0) + cycles;
+        }
       }
     }
     return { width, first, cells: sums.cells() };
@@ -160,16 +228,19 @@ class Timeline {
     const joined = Math.max(1, Math.ceil((to - from) / own / VIEW_BINS)), width = own * joined, first = Math.floor(from / width);
     const sums = new Sums();
     for (const stretch of this.timeline.bins) {
-      stretch.active.forEach((active, at) => {
-        const bin = Math.floor((stretch.first + at) / joined);
-        if (active && bin >= first && bin * width < to) sums.add(stretch.unit, stretch.layer, bin - first, active, stretch.busy[at]);
+      stretch.busy.forEach((busy, at) => {
+        const bin = Math.floor((stretch.first + at) / joined), waiting = stretch.waiting[at];
+        if (!(busy || waiting) || bin < first || bin * width >= to) return;
+        const cell = sums.cell(stretch.unit, stretch.layer, bin - first);
+        cell.busy += busy;
+        cell.waiting += waiting;
       });
     }
     return { width, first, cells: sums.cells() };
   }
 
   clicked(point) {
-    if (point.customdata !== undefined) showInstruction(point.customdata);
+    if (point.customdata !== undefined && point.customdata !== null) showInstruction(point.customdata);
   }
 }
 
@@ -180,18 +251,16 @@ function paler(colour, share) {
   return `rgb(${parts.join(",")})`;
 }
 
-/** Active and busy cycles by unit, layer and bin. */
+/** Busy and waiting cycles by unit, layer and bin. */
 class Sums {
   constructor() {
     this.found = new Map();
   }
 
-  add(unit, layer, bin, active, busy) {
+  cell(unit, layer, bin) {
     const key = `${unit},${layer},${bin}`;
-    if (!this.found.has(key)) this.found.set(key, { unit, layer, bin, active: 0, busy: 0 });
-    const cell = this.found.get(key);
-    cell.active += active;
-    cell.busy += busy;
+    if (!this.found.has(key)) this.found.set(key, { unit, layer, bin, busy: 0, waiting: 0, reasons: {} });
+    return this.found.get(key);
   }
 
   /** In order of layers, so that they lie on one another alike in all bins. */
@@ -200,10 +269,10 @@ class Sums {
   }
 }
 
-function bars(width, opacity) {
+function bars(width) {
   return {
     type: "bar", x: [], base: [], y: [], width, text: [], textposition: "none", hovertemplate: "%{text}<extra></extra>",
-    marker: { color: [], opacity, line: { width: 0 } },
+    marker: { color: [], line: { width: 0 } },
   };
 }
 
@@ -215,4 +284,18 @@ function wrap(text) {
     lines[lines.length - 1] += (lines[lines.length - 1] ? " " : "") + word;
   }
   return lines.join("<br>");
+}
+
+/** What colours mean: a layer each where they are few, else the first and the last of a row from dark to light. */
+function layerLegend(place) {
+  const last = DATA.layers.length - 1; // what is of no layer
+  const few = last <= MOST_NAMES, shown = few ? [...Array(last).keys()] : [0, last - 1];
+  const swatch = (colour) => {
+    const box = make("span", { class: "swatch", "aria-hidden": "true" });
+    box.style.background = colour;
+    return box;
+  };
+  const items = shown.map((at) => make("span", { class: "key" }, swatch(DATA.colours[at]), plainText(DATA.layers[at])));
+  if (!few) items.splice(1, 0, "… from dark to light in the layers’ order …");
+  place.replaceChildren(...items, make("span", { class: "key" }, swatch(DATA.colours[last]), "of no layer"));
 }

@@ -74,6 +74,39 @@ def test_batches_are_noted(accelsim: Program, files: Files) -> None:
     assert "A is of a batch of 1, B of one of 2; no figure is divided by that" in outcome.err
 
 
+def test_of_other_clocks_the_times_are_compared(accelsim: Program, files: Files) -> None:
+    """Twice the clock: as many cycles, in half the time."""
+    cfg = files / "kws_quantize_r.cfg"
+    told = json.loads(accelsim.ok("profile", cfg, "--no-plots", "--outpath", files.folder, "--json"))
+    told["clock_mhz"] *= 2
+    for part in (told, *told["layers"]):
+        part["time_us"] /= 2
+    (files / "fast.json").write_text(json.dumps(told))
+    outcome = accelsim("diff", cfg, files / "fast.json")
+    assert "A and B have different clocks: compare times, not cycles" in outcome.err
+    lines = outcome.out.splitlines()
+    at = next(place for place, line in enumerate(lines) if "time µs A" in line)
+    total = next(line for line in lines[at:] if line.lstrip().startswith("total"))
+    assert total.split()[-1] == "-50.0"
+    for name in ("profile.csv", "kws_quantize_r.cfg"):
+        same = accelsim("diff", cfg, files / name)
+        assert "clock" not in same.err
+        assert "time µs" not in same.out
+
+
+def test_set_up_is_noted(accelsim: Program, files: Files) -> None:
+    cfg = files / "kws_quantize_r.cfg"
+    told = json.loads(accelsim.ok("profile", cfg, "--no-plots", "--outpath", files.folder, "--json"))
+    more = told["setup_cycles"] + 1234
+    (files / "more.json").write_text(json.dumps(told | {"setup_cycles": more}))
+    outcome = accelsim("diff", cfg, files / "more.json")
+    assert f"is in no figure: A has {told['setup_cycles']:,} cycles of it, B {more:,}" in outcome.err
+    assert "set-up" not in accelsim("diff", cfg, cfg).err
+    # Only what a file says of itself: no figure.
+    (files / "odd.json").write_text(json.dumps(told | {"setup_cycles": "many"}))
+    assert "set-up" not in accelsim("diff", cfg, files / "odd.json").err
+
+
 def test_mistakes(accelsim: Program, files: Files) -> None:
     cfg = files / "kws_quantize_r.cfg"
     (files / "x.json").write_text("[]")

@@ -51,12 +51,18 @@ def test_the_page_of_a_program(accelsim: Program, files: Files) -> None:
     assert again.read_bytes() == page.read_bytes()
 
 
-def test_the_page_goes_to_the_current_folder(accelsim: Program, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_goes_beside_its_source(accelsim: Program, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     (files / "here").mkdir()
     monkeypatch.chdir(files / "here")
     accelsim.ok("report", "../kws_quantize_r.cfg")
-    accelsim.ok("report", database(files / "sweep.sqlite"))
-    assert sorted(path.name for path in (files / "here").iterdir()) == ["kws_quantize_r.html", "sweep.html"]
+    assert (files / "kws_quantize_r.html").exists()
+    (files / "folder").mkdir()
+    for source in (database(files / "folder" / "sweep.sqlite"), files / "folder"):
+        accelsim.ok("report", source)
+        (files / "folder" / "sweep.html").unlink()
+    assert list((files / "here").iterdir()) == []
+    # Reading leaves nothing beside the database.
+    assert not list((files / "folder").glob("*-wal")) + list((files / "folder").glob("*-shm"))
 
 
 def test_the_page_of_a_sweep(accelsim: Program, files: Files) -> None:

@@ -10,8 +10,8 @@ from profile_runs import Recorded, profile_of
 from accelsim.profile.csv_file import columns, layers_frame, profile_csv
 
 _UNITS = re.compile(r"_(cycles|bytes|percent|us|nj|per_cycle|per_dram_byte)$")
-_ABOUT = ("program", "chip", "schedule", "clock_mhz", "batch")
-_WITHOUT_UNIT = {"layer", "kind", "cycles", "macs", "vector_elements", "ratio", *_ABOUT}
+_ABOUT = ("program", "chip", "schedule", "clock_mhz", "batch", "setup_cycles")
+_WITHOUT_UNIT = {"layer", "kind", "cycles", "macs", "vector_elements", "ratio", *_ABOUT[:-1]}
 
 
 def parsed(text: str) -> list[dict[str, str]]:
@@ -23,7 +23,7 @@ def test_a_row_a_layer_and_the_total(recorded: Recorded) -> None:
     assert [row["layer"] for row in rows] == ["lstm_0", "lstm_1", "fc", "(program)", "total"]
     *layers, total = rows
     for name in total:
-        counted = name.endswith(("_cycles", "_bytes")) and name != "bound_cycles"
+        counted = name.endswith(("_cycles", "_bytes")) and name not in ("bound_cycles", "setup_cycles")
         if counted or name in ("cycles", "macs", "vector_elements"):
             assert sum(int(row[name]) for row in layers) == int(total[name]), name
     assert int(total["cycles"]) == recorded.counters.cycles
@@ -32,7 +32,8 @@ def test_a_row_a_layer_and_the_total(recorded: Recorded) -> None:
     assert {row["bound_cycles"] + row["ratio"] for row in layers} == {""}
     assert layers[-1]["macs_per_dram_byte"] == ""
     program = recorded.program
-    of = program.name, program.chip.name, program.schedule, f"{program.chip.chip.clock_mhz:g}", str(program.batch)
+    numbers = f"{program.chip.chip.clock_mhz:g}", str(program.batch), str(recorded.profile.setup_cycles)
+    of = program.name, program.chip.name, program.schedule, *numbers
     assert tuple(total[name] for name in _ABOUT) == of
     assert {row[name] for row in layers for name in _ABOUT} == {""}
     assert float(total["energy_nj"]) == pytest.approx(recorded.profile.total.energy_nj, rel=1e-5)

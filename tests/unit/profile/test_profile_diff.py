@@ -202,7 +202,8 @@ def test_csv_that_is_no_profile() -> None:
         ): f"p: line 3: {cells + 1} cells; expected {cells}, as in the first line",
         text.replace("first,test,", "first,test,x"): "p: line 2, cycles: found 'x",
         text.replace("first,test,", "first,test,-"): "p: line 2, cycles: found '-",
-        text.removesuffix("1\n") + "x\n": "p: line 5, batch: found 'x'; expected an integer",
+        text.removesuffix("1,0\n") + "x,0\n": "p: line 5, batch: found 'x'; expected an integer",
+        text.removesuffix("0\n") + "x\n": "p: line 5, setup_cycles: found 'x'; expected an integer",
         '"' + text: "p: no CSV text (",
     }.items():
         with pytest.raises(InputError) as caught:

@@ -58,7 +58,7 @@ def made_results(
             continue
         own = [_layer(layer, settings, batch, scale=1 + models.index(model)) for layer in layers]
         rows += [{"number": number, "layer": at} | one for at, one in enumerate(own)]
-        points.append(point | {"status": "done", "reason": None} | _whole(own, settings, with_area))
+        points.append(point | {"status": "done", "reason": None} | _whole(own, settings, batch, with_area))
     meta = {
         "format": 1,
         "accelsim": "0.1.0",
@@ -96,7 +96,9 @@ def _layer(layer: tuple[str, str, int, int], settings: Mapping[str, Any], batch:
     }
 
 
-def _whole(own: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], with_area: bool) -> dict[str, Any]:
+def _whole(
+    own: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], batch: int, with_area: bool
+) -> dict[str, Any]:
     chosen = SETTINGS | {key: value for key, value in settings.items() if key in SETTINGS}
     peak = chosen["mac.rows"] * chosen["mac.columns"]
     cycles = sum(layer["cycles"] for layer in own)
@@ -113,12 +115,14 @@ def _whole(own: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], with_a
         "cycles": cycles,
         "setup_cycles": 0,
         "time_us": cycles / 400,
+        "time_per_frame_us": cycles / 400 / batch,
         "bound_cycles": bounds[limit],
         "bound_limit": limit,
         "macs": macs,
         "mac_utilization": macs / (peak * cycles),
         "dram_bytes": dram_bytes,
         "energy_nj": sum(energy.values()),
+        "energy_per_frame_nj": sum(energy.values()) / batch,
         "area_mm2": 1 + 0.0012 * peak + 0.2 * chosen["dram.bytes_per_cycle"] if with_area else math.nan,
         **{f"{cause}_cycles": sum(layer[f"{cause}_cycles"] for layer in own) for cause in CAUSES},
         **{f"energy_{name}_nj": value for name, value in energy.items()},

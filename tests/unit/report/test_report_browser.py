@@ -9,7 +9,9 @@ import pytest
 from page_reading import buttons, column, header, numbers, said, written
 from report_runs import NASTY, Recorded, page_of, record
 
+from accelsim.isa.opcodes import Unit
 from accelsim.report import timeline
+from accelsim.timing.record import Reason
 from tests.support.browser import Page
 
 
@@ -36,6 +38,41 @@ def test_a_programs_page_loads_without_a_complaint_or_a_request(driver: Any, pro
         assert page.run("return document.documentElement.scrollWidth <= window.innerWidth")
     finally:
         driver.set_window_size(1400, 900)
+
+
+def test_on_paper_nothing_is_cut_off(driver: Any, program_path: Path) -> None:
+    """A figure's width is that of the paper, lying; and that of the window again."""
+    page = Page(driver, program_path)
+    widths = """return [...document.querySelectorAll(".js-plotly-plot")].map(
+      (one) => one.querySelector(".main-svg").clientWidth)"""
+    before = page.run(widths)
+    page.run(f"addEventListener('beforeprint', () => {{ window.printed = (() => {{ {widths} }})(); }})")
+    driver.execute_cdp_cmd("Page.printToPDF", {})
+    assert set(page.run("return window.printed")) == {960}
+    page.wait(lambda: page.run(widths) == before, "figures are as wide as the window")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    driver.set_window_size(976, 900)
+    try:
+        fits = "return document.documentElement.scrollWidth <= window.innerWidth"
+        page.wait(lambda: page.run(fits), "nothing is wider than the paper")
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        driver.set_window_size(1400, 900)
+
+
+def test_a_number_is_found_as_it_is_shown(program: Page) -> None:
+    """The share of a layer is rounded to a place after the point."""
+    shares = column(program, "layers", "share")
+    values = program.run("return DATA.tables.layers.values.share")
+    place = next(at for at, value in enumerate(values) if value != round(value, 1))
+    box = program.one('[data-table="layers"] [data-filter="share"]')
+    for text in (shares[place], f"{shares[place]}..{shares[place]}", f"={shares[place]}"):
+        box.clear()
+        box.send_keys(text)
+        assert column(program, "layers", "share") == [share for share in shares if share == shares[place]]
+    box.clear()
+    box.send_keys(f">{shares[place]}")
+    assert column(program, "layers", "share") == [share for share in shares if float(share) > float(shares[place])]
 
 
 def test_plots_do_not_reach_into_the_next_section(program: Page) -> None:
@@ -78,6 +115,7 @@ def test_tables_filter_by_text_and_by_range(program: Page) -> None:
     program.one('[data-table="layers"] [data-filter="name"]').send_keys("LSTM")
     assert column(program, "layers", "layer") == ["lstm_0", "lstm_1"]
     assert said(program, "layers") == "2 of 4 rows"
+    assert program.texts('[data-table="layers"] tfoot td:nth-child(2)') == ["total, of all rows"]
     program.one('[data-table="layers"] .bar button').click()
     assert len(column(program, "layers", "layer")) == 4
     cycles = numbers(column(program, "layers", "cycles"))
@@ -107,6 +145,11 @@ def test_a_click_on_a_layer_shows_its_instructions(program: Page, recorded: Reco
     indices = [index for index, layer in enumerate(recorded.program.layer_indices) if layer == 1]
     assert marked == indices
     assert program.texts("#layer-said") == [f"lstm_1: {len(indices)} instructions"]
+    # Of the page, too.
+    assert program.run(
+        """const box = document.getElementById("listing").getBoundingClientRect();
+        return box.top >= 0 && box.top < innerHeight"""
+    )
     in_sight = program.run(
         """const box = document.getElementById("listing").getBoundingClientRect();
         const line = document.getElementById("layer-1").getBoundingClientRect();
@@ -149,8 +192,46 @@ def test_the_timeline_zooms_to_single_operations(program: Page, recorded: Record
 
 
 def test_a_click_on_an_operation_shows_its_instruction(program: Page) -> None:
-    program.click("#timeline-plot .trace:nth-child(2) .point path")
+    """Where it issues: that cycle is one of its own."""
+    place, instruction = program.run(
+        """const o = DATA.timeline.operations, s = DATA.timeline.states, busy = s.reasons.indexOf("busy");
+        const drawn = [...s.reason.keys()].filter((at) => s.reason[at] === busy);
+        const place = drawn.findIndex((at) => s.unit[at] === 2), cycle = s.begin[drawn[place]];
+        const owns = (at) => o.unit[at] === 2 && o.begin[at] <= cycle && o.end[at] > cycle;
+        return [place, o.index[[...o.unit.keys()].find(owns)]]"""
+    )
+    program.click(f"#timeline-plot .trace:nth-child(4) .point:nth-child({place + 1}) path")
     program.wait(lambda: program.texts("#listing .pointed"), "the operation's instruction is marked")
+    assert program.run("return +document.querySelector('#listing .pointed').dataset.index") == instruction
+
+
+def test_the_timeline_says_what_units_wait_for(program: Page, recorded: Recorded) -> None:
+    """Hatched, and not solid as what is issued; in cycles that are the profile's."""
+    drawn = program.run(
+        """const [, , waits, busy] = document.getElementById("timeline-plot").data;
+        const sum = (trace) => trace.width.reduce((all, width) => all + width, 0);
+        const said = (text) => text.match(/ ([a-z]+) waits for: ([a-z]+)/).slice(1).join(" ");
+        return {waits: sum(waits), busy: sum(busy),
+          hatch: waits.marker.pattern.shape.some((one) => one), texts: waits.text.map(said)}"""
+    )
+    assert drawn["hatch"]
+    units = recorded.counters.units
+    assert drawn["busy"] == units[:, :, Reason.BUSY].sum()
+    assert drawn["waits"] == units.sum() - units[:, :, [Reason.BUSY, Reason.IDLE]].sum()
+    assert set(drawn["texts"]) == {
+        f"{unit.name.lower()} {reason.name.lower()}"
+        for unit in Unit
+        for reason in Reason
+        if reason not in (Reason.BUSY, Reason.IDLE) and units[unit, :, reason].any()
+    }
+    assert "load dram" in drawn["texts"]
+
+
+def test_colours_have_a_legend(program: Page, driver: Any, folder: Path) -> None:
+    assert program.texts("#timeline .key") == ["lstm_0", "lstm_1", "fc", "of no layer"]
+    assert program.texts("#memory .key") == program.texts("#timeline .key")
+    nasty = Page(driver, written(page_of(record(NASTY)), folder / "nasty.html"))
+    assert nasty.texts("#timeline .key")[0] == NASTY
 
 
 def test_shares_of_the_timeline_are_the_same_from_operations_and_from_bins(
@@ -158,22 +239,41 @@ def test_shares_of_the_timeline_are_the_same_from_operations_and_from_bins(
 ) -> None:
     script = """const timeline = Object.create(Timeline.prototype);
       Object.assign(timeline, { timeline: DATA.timeline, cycles: DATA.cycles, view: [0, DATA.cycles] });
-      const counted = DATA.timeline.operations !== undefined;
-      const { cells } = counted ? timeline.countedBins(timeline.inSight()) : timeline.givenBins();
+      const states = DATA.timeline.states;
+      const { cells } = states ? timeline.countedBins(timeline.inSight(states, "end")) : timeline.givenBins();
       const sums = {};
-      for (const { unit, layer, active, busy } of cells) {
+      for (const { unit, layer, waiting, busy } of cells) {
         const key = `${unit} ${layer}`;
-        sums[key] = [(sums[key] || [0, 0])[0] + active, (sums[key] || [0, 0])[1] + busy];
+        sums[key] = [(sums[key] || [0, 0])[0] + waiting, (sums[key] || [0, 0])[1] + busy];
       }
       return sums"""
     counted = program.run(script)
-    monkeypatch.setattr(timeline, "MOST_OPERATIONS", 1)
-    binned = Page(driver, written(page_of(recorded), folder / "bins.html"))
-    assert binned.complaints() == []
-    given = binned.run(script)
-    assert given.keys() == counted.keys()
-    for key, values in counted.items():
-        assert given[key] == pytest.approx(values, rel=1e-3, abs=0.1), key
+    units = recorded.counters.units
+    assert sum(busy for _, busy in counted.values()) == units[:, :, Reason.BUSY].sum()
+    for limit in ("MOST_STRETCHES", "MOST_OPERATIONS"):
+        monkeypatch.setattr(timeline, limit, 1)
+        binned = Page(driver, written(page_of(recorded), folder / "bins.html"))
+        assert binned.complaints() == []
+        assert binned.run(script) == counted
+
+
+def test_an_operation_is_as_solid_as_it_issues(
+    driver: Any, recorded: Recorded, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run with too many states to hold each; the sequencer is there, too."""
+    monkeypatch.setattr(timeline, "MOST_STRETCHES", 1)
+    page = Page(driver, written(page_of(recorded), folder / "few.html"))
+    assert "operations" in page.texts("#timeline-said")[0]
+    whole, solid, sequencer = page.run(
+        """const [, whole, solid, ...sequencer] = document.getElementById("timeline-plot").data;
+        return [whole, solid].map((trace) => trace.y.map((height, at) => height * trace.width[at] / 0.8)).concat(
+          [sequencer.flatMap((trace) => trace.base)])"""
+    )
+    units = recorded.counters.units
+    assert sum(solid) == pytest.approx(units[: Unit.SEQUENCER, :, Reason.BUSY].sum())
+    assert sum(solid) < sum(whole)
+    assert sequencer
+    assert min(sequencer) >= 4
 
 
 def test_names_that_look_like_tags_are_shown_as_they_are(driver: Any, folder: Path) -> None:

@@ -35,6 +35,30 @@ def test_a_sweeps_page_loads_without_a_complaint_or_a_request(sweep: Page, sweep
     assert not [title for title in buttons(sweep) if "hare" in title]
 
 
+def test_the_front_is_a_step(sweep: Page) -> None:
+    """Of points that no other beats; straight lines between them would promise what no point does."""
+    shape, x, y = sweep.run(
+        "const line = document.getElementById('front-plot').data[0]; return [line.line.shape, line.x, line.y]"
+    )
+    assert shape == "hv"
+    assert x == sorted(x)
+    assert y == sorted(y, reverse=True)
+
+
+def test_marks_of_a_logarithmic_axis_are_round_numbers(sweep: Page) -> None:
+    assert sweep.run("return decadeTicks(0.3, 2).filter((one) => one >= 0.3 && one <= 2)") == pytest.approx(
+        [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2], rel=0, abs=0
+    )
+    assert sweep.run("return decadeTicks(10, 900).filter((one) => one >= 10 && one <= 900)") == [
+        *(10, 20, 50, 100, 200, 500),
+    ]
+    assert sweep.run("return decadeTicks(1, 5000).filter((one) => one >= 1 && one <= 5000)") == [1, 10, 100, 1000]
+    kinds = sweep.run(
+        "const { xaxis, yaxis } = document.getElementById('front-plot').layout; return [xaxis.type, yaxis.type]"
+    )
+    assert "log" in kinds
+
+
 def selected(page: Page) -> int:
     text = page.texts("#selected")[0]
     return int(text.split()[0].replace(",", "")) if text else 0
@@ -180,7 +204,7 @@ def test_a_cell_whose_points_all_failed_has_a_cross(driver: Any, folder: Path) -
     assert page.complaints() == []
 
 
-def test_networks_and_batches_are_shown_apart(driver: Any, folder: Path) -> None:
+def test_networks_are_shown_apart(driver: Any, folder: Path) -> None:
     made = made_results({"mac.rows": [8, 16, 32], "mac.columns": [8, 16]}, models=("small", "big"), with_area=False)
     page = Page(driver, written(sweep_page(made, "two", MANIFEST), folder / "two.html"))
     assert set(column(page, "points", "model")) == {"small"}
@@ -191,6 +215,22 @@ def test_networks_and_batches_are_shown_apart(driver: Any, folder: Path) -> None
     shown = """const traces = document.getElementById("front-plot").data;
       return traces.flatMap((trace) => trace.customdata || []).map((row) => VALUES.model[row])"""
     page.wait(lambda: set(page.run(shown)) == {"big"}, "its marks")
+    assert page.complaints() == []
+
+
+def test_batches_are_an_axis_as_other_keys_are(driver: Any, folder: Path) -> None:
+    made = made_results({"mac.rows": [8, 16, 32]}, batches=(1, 4), failing=6)
+    page = Page(driver, written(sweep_page(made, "batches", MANIFEST), folder / "batches.html"))
+    assert set(column(page, "points", "batch")) == {"1", "4"}
+    assert (
+        len(page.run("return document.getElementById('front-plot').data.flatMap((trace) => trace.customdata || [])"))
+        == 5
+    )
+    assert page.run("return [STATE.heatX, STATE.heatY]") == ["mac.rows", "batch"]
+    assert "time of a batch" in " ".join(page.texts('[data-table="points"] thead button'))
+    page.one('[data-table="points"] tbody tr').click()
+    page.wait(lambda: page.texts("#point-steps tbody td:first-child"), "the steps of the point")
+    assert "batch = 4" in page.texts("#point-steps tbody td:first-child")
     assert page.complaints() == []
 
 

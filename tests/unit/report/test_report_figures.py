@@ -68,6 +68,31 @@ def test_a_layer_without_traffic_stands_at_the_right(recorded: Recorded) -> None
     )
 
 
+def test_marks_too_many_to_name_have_one_name_for_all(recorded: Recorded) -> None:
+    part = recorded.profile.layers[0]
+    for count, named in ((13, 13), (14, 1)):
+        many = tuple(dataclasses.replace(part, name=f"layer {at}") for at in range(count))
+        figure = roofline_figure(dataclasses.replace(recorded.profile, layers=many))
+        names = [trace["name"] for trace in figure["data"] if trace.get("showlegend", True)]
+        assert len(names) == named + 2
+        assert names[-1] == "whole run"
+        assert (names[1] == "layers, from dark to light in their order") == (named == 1)
+
+
+def test_a_run_without_traffic_has_a_roofline(recorded: Recorded) -> None:
+    profile = recorded.profile
+    still = dict.fromkeys(
+        profile.total.memory, dataclasses.replace(profile.total.memory["dram"], read_bytes=0, written_bytes=0)
+    )
+    layers = tuple(dataclasses.replace(part, memory=still) for part in profile.layers)
+    total = dataclasses.replace(profile.total, memory=still)
+    figure = roofline_figure(dataclasses.replace(profile, layers=layers, total=total))
+    left, right = figure["layout"]["xaxis"]["range"]
+    for trace in figure["data"][1:]:
+        assert trace["customdata"][0][1] == "no DRAM traffic"
+        assert left < np.log10(trace["x"][0]) < right
+
+
 def test_bars_of_traffic_hold_every_byte(recorded: Recorded) -> None:
     profile = recorded.profile
     read, written, limit, mean = traffic_figure(profile)["data"]
@@ -87,6 +112,20 @@ def test_bars_of_energy_add_up(recorded: Recorded) -> None:
     assert scale * sum(sum(trace["x"]) for trace in figure["data"]) == pytest.approx(profile.total.energy_nj)
     whole = [sum(column) for column in zip(*(trace["x"] for trace in figure["data"]), strict=True)]
     assert whole == sorted(whole, reverse=True)
+
+
+def test_bars_of_energy_of_many_layers_add_up(recorded: Recorded) -> None:
+    """However many there are; those that take least share a segment."""
+    for count, traces in ((9, 9), (60, 60), (200, 61)):
+        parts = [recorded.profile.layers[0]] * (count - 1) + [recorded.profile.layers[1]]
+        many = tuple(dataclasses.replace(part, name=f"layer {at}") for at, part in enumerate(parts))
+        energy = {key: sum(part.energy_pj[key] for part in many) for key in recorded.profile.total.energy_pj}
+        total = dataclasses.replace(recorded.profile.total, energy_pj=energy)
+        figure = energy_figure(dataclasses.replace(recorded.profile, layers=many, total=total))
+        scale = {"nJ": 1, "µJ": 1000}[figure["layout"]["xaxis"]["title"]["text"].split()[-1]]
+        assert len(figure["data"]) == traces
+        assert scale * sum(sum(trace["x"]) for trace in figure["data"]) == pytest.approx(sum(energy.values()) / 1000)
+    assert figure["data"][-1]["name"] == "140 other layers"
 
 
 def test_the_memory_map_has_every_region_in_its_place(recorded: Recorded) -> None:

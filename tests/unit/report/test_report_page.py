@@ -10,11 +10,12 @@ import pytest
 from report_runs import MANIFEST, NASTY, Recorded, data_of, page_of, record
 from report_tables import made_results
 
+from accelsim.profile.labels import on_a_line
 from accelsim.report import sweep_page
 from accelsim.report.columns import decimals_for
 from accelsim.report.manifest import program_hashes
 from accelsim.report.page import _plain, plot_text, render_page
-from accelsim.report.quantities import in_bytes, in_energy, in_time
+from accelsim.report.quantities import in_bytes, in_count, in_energy, in_time
 
 
 class Tags(HTMLParser):
@@ -79,6 +80,7 @@ def test_the_manifest_names_the_command_and_the_hashes(recorded: Recorded) -> No
     assert rows[".cfg file, SHA-256"] == hashlib.sha256(b"text of the .cfg").hexdigest()
     assert rows["weights' image, SHA-256"] == hashlib.sha256(recorded.program.image).hexdigest()
     assert rows["chip, SHA-256"] == recorded.program.chip.digest
+    assert rows["seed"] == "none: nothing is drawn at random"
     other = dataclasses.replace(recorded.program, words=recorded.program.words[:-1])
     assert dict(program_hashes(other, b""))["program words, SHA-256"] != rows["program words, SHA-256"]
     assert "accelsim report x_r.cfg" in page_of(recorded)
@@ -97,6 +99,8 @@ def test_every_key_of_the_chip_is_there_with_its_source(recorded: Recorded) -> N
     assert rows["mac.rows"] == ("32", "assumed: the vendor's sparsity pattern is 32 x 64")
     assert rows["sram.weights.capacity_bytes"][0] == "294,912"
     assert {"dram.bytes_per_cycle", "chip.clock_mhz", "energy.dram_pj_per_byte"} <= set(rows)
+    assert "None" not in table["value"]
+    assert [text for column in table.values() for text in column if "\\n" in text] == []
 
 
 def test_data_are_plain() -> None:
@@ -114,6 +118,21 @@ def test_what_a_template_misses_is_an_error() -> None:
 )
 def test_columns_have_about_four_digits(largest: float, decimals: int) -> None:
     assert decimals_for(largest) == decimals
+
+
+def test_texts_of_several_lines_are_on_one() -> None:
+    assert on_a_line("one\n  two\tthree\x1b[") == "one two three\\x1b["
+    assert [in_count(number, "point") for number in (0, 1, 1200)] == ["0 points", "1 point", "1,200 points"]
+
+
+def test_a_heat_map_of_one_key_is_not_linked() -> None:
+    for axes, linked in (({"mac.rows": [8, 16]}, False), ({"mac.rows": [8, 16], "mac.columns": [8, 16]}, True)):
+        assert ('href="#heat"' in sweep_page(made_results(axes), "s", MANIFEST)) == linked
+
+
+def test_components_of_energy_are_named_in_words() -> None:
+    components = data_of(sweep_page(made_results(), "s", MANIFEST))["components"]
+    assert [one["name"] for one in components] == ["MACs", "DRAM", "leakage"]
 
 
 def test_quantities_are_in_units_that_suit() -> None:

@@ -37,12 +37,52 @@ def test_a_searchs_objectives_are_those_of_the_front() -> None:
     assert min(row["time_us"] for row in points.rows) in best
 
 
-def test_points_of_other_networks_and_batches_do_not_beat_each_other() -> None:
-    points = points_of(made_results(models=("small", "big"), batches=(1, 4)).points, {**AXES, "batch": [1, 4]}, [])
-    assert list(points.groups) == [("small", 1), ("small", 4), ("big", 1), ("big", 4)]
-    assert "batch" not in points.keys
+def test_points_of_other_networks_do_not_beat_each_other() -> None:
+    points = points_of(made_results(models=("small", "big")).points, AXES, [])
+    assert list(points.groups) == ["small", "big"]
     for rows in points.groups.values():
         assert any(points.front[row] for row in rows)
+
+
+def test_batches_are_a_key_and_compared_by_the_frame() -> None:
+    made = made_results(batches=(1, 4), failing=7)
+    points = points_of(made.points, {**AXES, "batch": [1, 4]}, [])
+    assert points.keys == [*AXES, "batch"]
+    assert points.objectives == ["time_per_frame_us", "energy_per_frame_nj", "area_mm2"]
+    (rows,) = points.groups.values()
+    assert len(rows) == len(points.rows)
+    # Four frames at once share what is read of DRAM.
+    best = min(points.rows, key=lambda row: row["time_per_frame_us"])
+    assert (best["batch"], best["front"]) == (4, "yes")
+    titles = {column.key: column.title for column in point_columns(points)}
+    assert (titles["cycles"], titles["time_us"], titles["dram_bytes"]) == (
+        "cycles of a batch",
+        "time of a batch",
+        "DRAM traffic of a batch",
+    )
+    assert titles["time_per_frame_us"] == "time a frame"
+    assert [column.title for column in point_columns(points)].count("batch") == 1
+    page = sweep_page(made, "s", MANIFEST)
+    assert "time, energy and traffic are of a batch" in page
+    assert data_of(page)["whose"] == "a batch"
+
+
+def test_a_search_for_latency_takes_the_whole_batch() -> None:
+    points = points_of(made_results(batches=(1, 4)).points, {**AXES, "batch": [1, 4]}, ["latency"])
+    assert points.objectives == ["time_us"]
+    assert {row["batch"] for row, front in zip(points.rows, points.front, strict=True) if front} == {1}
+
+
+def test_without_batches_figures_are_a_frames() -> None:
+    points = points_of(made_results().points, AXES, [])
+    assert points.keys == list(AXES)
+    assert points.objectives == ["time_us", "energy_nj", "area_mm2"]
+    assert points.metric("cycles").title == "cycles"
+    assert "of a batch" not in sweep_page(made_results(), "s", MANIFEST)
+    # All of one batch: that is no key, but they are no frame's.
+    eight = points_of(made_results(batches=(8,)).points, AXES, [])
+    assert "batch" not in eight.keys
+    assert eight.metric("cycles").title == "cycles of a batch"
 
 
 def test_nullable_columns_are_plain_values() -> None:
