@@ -24,13 +24,14 @@ _STYLES = (
     (VERMILION, ""),
 )
 _OTHERS = (GREY, "....")
+_MOST_COLOUR = "#D4D4D4"
 _CAPACITY_SHOWN = 3
 """How many times the largest occupancy the capacity may be and still set the panel's height."""
 
 
 @in_print_style
 def plot_occupancy(profile: Profile, occupancy: Occupancy) -> Figure | None:
-    """A panel an SRAM: bytes held, stacked by buffer; None where nothing is held at any time.
+    """A panel an SRAM: bytes held, stacked by buffer, below the most held at any time; None where that is nothing.
 
     Parameters
     ----------
@@ -44,14 +45,19 @@ def plot_occupancy(profile: Profile, occupancy: Occupancy) -> Figure | None:
     panels = figure.subplots(len(memories), 1, sharex=True, squeeze=False)[:, 0]
     for axes, memory in zip(panels, memories, strict=True):
         _draw_memory(axes, occupancy, memory)
-    width = occupancy.bin_cycles
-    panels[-1].set_xlabel("cycle" + (f" (means of {width:,})" if width > 1 else ""))
+    panels[-1].set_xlabel("cycle")
     panels[-1].set_xlim(0, occupancy.cycles)
     figure.supylabel("bytes held: written, and still to be read", fontsize=8)
     run_heading(figure, profile, "SRAM occupancy")
-    empty = [memory for memory in SRAMS if memory not in memories]
-    if empty:
-        figure.text(0.99, 0.005, f"nothing held: {', '.join(empty)}", ha="right", va="bottom", fontsize=TINY)
+    notes = []
+    if occupancy.bin_cycles > 1:
+        notes.append(
+            f"areas: means of {occupancy.bin_cycles:,} cycles; light grey: up to the most held at any time in them"
+        )
+    if len(memories) < len(SRAMS):
+        notes.append(f"nothing held: {', '.join(memory for memory in SRAMS if memory not in memories)}")
+    if notes:
+        figure.supxlabel("\n".join(notes), fontsize=SMALL)
     return figure
 
 
@@ -76,19 +82,21 @@ def _draw_memory(axes: Axes, occupancy: Occupancy, memory: str) -> None:
     if others:
         rest = np.sum([buffer.held_bytes for buffer in others], axis=0)
         areas.append((f"{len(others)} other buffers", rest, _OTHERS))
+    # Behind the areas: it shows where it is above them.
+    axes.stairs(occupancy.peak_bytes[memory], edges, fill=True, color=_MOST_COLOUR, linewidth=0)
     base = np.zeros(len(edges) - 1)
     for name, held, (colour, hatch) in areas:
         top = base + held
         axes.stairs(top, edges, baseline=base, fill=True, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
         axes.fill_between([], [], [], facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
         base = top
-    most, capacity = float(base.max()), occupancy.capacity_bytes[memory]
+    most, capacity = occupancy.most(memory), occupancy.capacity_bytes[memory]
     if capacity <= _CAPACITY_SHOWN * most:
         axes.axhline(capacity, color=VERMILION, linewidth=1.2)
     axes.set_ylim(0, 1.08 * (capacity if capacity <= _CAPACITY_SHOWN * most else most))
     line = "capacity: red line" if capacity <= _CAPACITY_SHOWN * most else "capacity above the panel"
     axes.set_title(
-        f"{memory}: up to {most:,.0f} of {capacity:,} bytes held ({100 * most / capacity:.1f} %; {line})",
+        f"{memory}: up to {most:,} of {capacity:,} bytes held ({100 * most / capacity:.1f} %; {line})",
         fontsize=SMALL,
         loc="left",
     )

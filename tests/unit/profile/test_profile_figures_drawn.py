@@ -227,18 +227,38 @@ def test_occupancy_is_stacked_by_buffer(recorded: Recorded) -> None:
     assert figure is not None
     names = ["weights", "activations", "accumulators", "parameters"]
     for axes, memory in zip(figure.axes, names, strict=True):
-        top = max(patch.get_data().values.max() for patch in axes.patches)
-        most = np.sum([buffer.held_bytes for buffer in found.of(memory)], axis=0).max()
-        assert top == pytest.approx(most)
-        assert axes.get_title(loc="left").startswith(f"{memory}: up to {most:,.0f} of ")
+        most, *areas = axes.patches
+        assert max(area.get_data().values.max() for area in areas) == pytest.approx(
+            np.sum([buffer.held_bytes for buffer in found.of(memory)], axis=0).max()
+        )
+        assert most.get_data().values.tolist() == found.peak_bytes[memory].tolist()
+        assert axes.get_title(loc="left").startswith(f"{memory}: up to {found.most(memory):,} of ")
     # Weights are loaded once and stay until the layer's last step: at some time all of a buffer is held.
     sizes = {region.name: region.bytes for region in recorded.program.regions if region.memory == "weights"}
     assert {buffer.name: round(buffer.held_bytes.max(), 3) for buffer in found.of("weights")} == sizes
 
 
+def test_occupancy_says_the_most_at_any_time_and_not_the_largest_mean(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SRAM of the size of the largest mean would be too small; how many bins a figure has is no matter."""
+    fine = count_occupancy(recorded.profile, recorded.program, recorded.events)
+    monkeypatch.setattr("accelsim.profile.occupancy.BINS", 7)
+    coarse = count_occupancy(recorded.profile, recorded.program, recorded.events)
+    figure = plot_occupancy(recorded.profile, coarse)
+    assert figure is not None
+    for axes, memory in zip(figure.axes, fine.capacity_bytes, strict=True):
+        mean = np.sum([buffer.held_bytes for buffer in coarse.of(memory)], axis=0).max()
+        assert coarse.most(memory) == fine.most(memory) > mean
+        assert axes.get_title(loc="left").startswith(f"{memory}: up to {fine.most(memory):,} of ")
+        assert axes.get_ylim()[1] > fine.most(memory)
+    assert "light grey: up to the most held at any time" in figure.get_supxlabel()
+
+
 def test_occupancy_of_many_buffers_and_an_empty_memory(recorded: Recorded) -> None:
     buffers = [Buffer(f"buffer {n}", "activations", np.full(10, 10.0 * (n + 1))) for n in range(20)]
-    found = Occupancy(100, 10, tuple(buffers), dict.fromkeys(("weights", "activations"), 4000))
+    capacity, peak = dict.fromkeys(("weights", "activations"), 4000), {"activations": np.full(10, 2200.0)}
+    found = Occupancy(100, 10, tuple(buffers), capacity, peak)
     own, others = shown_buffers(buffers)
     assert [buffer.name for buffer in own] == [f"buffer {n}" for n in range(19, 13, -1)]
     assert len(own) + len(others) == 20
@@ -249,6 +269,6 @@ def test_occupancy_of_many_buffers_and_an_empty_memory(recorded: Recorded) -> No
     assert legend is not None
     assert legend.get_texts()[0].get_text() == "14 other buffers"
     assert axes.patches[-1].get_data().values.tolist() == [2100.0] * 10
-    assert "nothing held: weights, accumulators, parameters" in [text for text, _ in shown_texts(figure)]
+    assert figure.get_supxlabel().endswith("nothing held: weights, accumulators, parameters")
     assert (overlaps(figure), cut_off(figure)) == ([], [])
     assert plot_occupancy(recorded.profile, replace(found, buffers=())) is None
