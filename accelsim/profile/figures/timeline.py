@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.profile.figures.heading import run_heading
-from accelsim.profile.figures.style import SMALL, count_axis, in_print_style, new_figure, text_of
+from accelsim.profile.figures.style import SMALL, count_axis, in_print_style, new_figure, texts_of
 from accelsim.profile.operations import Events
 from accelsim.profile.palette import OUTSIDE_COLOUR, layer_colours
 from accelsim.profile.profile import Profile
@@ -46,7 +46,7 @@ def plot_timeline(profile: Profile, program: Program, events: Events) -> Figure:
     events : EVENT[operations]
         At least one.
     """
-    names = [text_of(layer.name) for layer in program.layers]
+    names = texts_of([layer.name for layer in program.layers])
     figure = new_figure(4.6)
     draw_timeline(figure, events, profile.cycles, names)
     run_heading(figure, profile, "Unit timeline")

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from accelsim.isa.opcodes import Activation, Memory, Unit
 from accelsim.isa.program import Program
 from accelsim.profile.figures.heading import run_heading
-from accelsim.profile.figures.style import GRID_COLOUR, SMALL, TINY, count_axis, in_print_style, new_figure, text_of
+from accelsim.profile.figures.style import GRID_COLOUR, SMALL, TINY, count_axis, in_print_style, new_figure, texts_of
 from accelsim.profile.figures.timeline import LANES, draw_operations
 from accelsim.profile.operations import Events
 from accelsim.profile.palette import BLUE, GREEN, ORANGE, OUTSIDE_COLOUR, SKY, layer_colours
@@ -22,6 +22,8 @@ from accelsim.profile.profile import Profile
 MOST_NAMED = 72
 """Operations that get a line each, which is what a page has room for; more of them share a lane a unit."""
 _LINE_INCHES = 0.118
+_LAYER_WIDTH = 20
+"""Letters of a layer's name beside each of its operations."""
 _BAR = 0.72
 _UNIT_COLOURS = {Unit.LOAD: ORANGE, Unit.MATRIX: BLUE, Unit.VECTOR: SKY, Unit.STORE: GREEN}
 _UNIT_HATCHES = {Unit.LOAD: "////", Unit.MATRIX: "", Unit.VECTOR: "", Unit.STORE: "\\\\\\\\"}
@@ -95,7 +97,8 @@ def operation_name(program: Program, event: np.void) -> str:
     elif instruction.name == "sync":
         detail = f" {Unit(int(event['unit'])).name.lower()}"
     owner = program.layer_of(index)
-    layer = f"  {text_of(owner.name, 16)}" if owner else ""
+    texts = texts_of([layer.name for layer in program.layers], _LAYER_WIDTH)
+    layer = f"  {texts[program.layers.index(owner)]}" if owner else ""
     return f"{instruction.name}{detail} @{index}{layer}"
 
 
@@ -174,10 +177,10 @@ def _draw_lanes(figure: Figure, axes: Axes, program: Program, events: Events, zo
         loc="left",
     )
     shown = [int(layer) for layer in np.unique(events["layer"])][:12]
+    names = texts_of([layer.name for layer in program.layers])
     figure.legend(
         handles=[
-            Patch(facecolor=colours[layer], label=text_of(program.layers[layer].name) if layer >= 0 else "of no layer")
-            for layer in shown
+            Patch(facecolor=colours[layer], label=names[layer] if layer >= 0 else "of no layer") for layer in shown
         ],
         loc="outside lower center",
         ncols=min(4, len(shown)),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -95,6 +96,26 @@ def test_names_are_no_formulas(recorded: Recorded) -> None:
     program = renamed(recorded.program, names)
     profile = replace(profile, operations=recorded.profile.operations)
     assert len(draw_plots(profile, program, formats=("svg",))) == 4
+
+
+def test_layers_are_told_apart_by_their_names_in_every_figure(recorded: Recorded) -> None:
+    """Names differ in the middle only, or are of letters that the font has no picture of."""
+    begin, end = "encoder/bidirectional_", "_with_a_long_name/cell"
+    names = [f"{begin}forward{end}", f"{begin}backward{end}", "\u8a9e\u5c42"]
+    program = renamed(recorded.program, names)
+    profile = replace(
+        profile_of(recorded.program, names, [recorded.counters.cycles - 2, 1, 1]),
+        operations=recorded.profile.operations,
+    )
+    bars = [label.get_text() for label in plot_cycles(profile).axes[0].get_yticklabels()]
+    timeline = plot_timeline(profile, program, recorded.events).legends[0]
+    assert bars == [text.get_text() for text in timeline.get_texts()]
+    assert len(set(bars)) == 3
+    assert r"\u8a9e\u5c42" in bars
+    with warnings.catch_warnings():
+        # A letter without a picture would be a box, of which matplotlib warns.
+        warnings.simplefilter("error")
+        assert len(draw_plots(profile, program)) == 4
 
 
 def test_traffic_is_drawn_to_the_end_of_the_run_and_below_the_limit(recorded: Recorded) -> None:
