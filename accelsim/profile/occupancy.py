@@ -28,7 +28,7 @@ from accelsim.machine import order
 from accelsim.profile import live_kernels as live
 from accelsim.profile.operations import Events
 from accelsim.profile.peak import Peak
-from accelsim.profile.storage import SRAMS
+from accelsim.profile.storage import SHARED, SRAMS, owner_of
 from accelsim.timing.stream import executing_unit
 
 _QUEUED = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
@@ -50,11 +50,15 @@ class Buffer:
         As in `SRAMS`.
     held_bytes : float64[bins]
         Mean of each bin of time.
+    layer, role : str
+        Whose it is, empty where it is no layer's; and what for, such as ``input weights``.
     """
 
     name: str
     memory: str
     held_bytes: NDArray[np.float64]
+    layer: str
+    role: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,8 @@ class Occupancy:
         Of each of `SRAMS`.
     peak_bytes : dict of str to float64[bins]
         The most that each of `SRAMS` holds at any time of a bin.
+    layers : tuple of str
+        Names of the program's.
     """
 
     cycles: int
@@ -78,6 +84,7 @@ class Occupancy:
     buffers: tuple[Buffer, ...]
     capacity_bytes: dict[str, int]
     peak_bytes: dict[str, NDArray[np.float64]]
+    layers: tuple[str, ...]
 
     def of(self, memory: str) -> list[Buffer]:
         """The buffers of one memory."""
@@ -170,8 +177,14 @@ class OccupancyCounter:
         held = self._levels + np.cumsum(self._steps, axis=1)
         # The running sum leaves rounding errors where nothing is left.
         held[held < 1e-6] = 0
-        peaks = {memory: peak.finish() for memory, peak in zip(SRAMS, self._peaks, strict=True)}
-        return Occupancy(self._cycles, self._bin_cycles, tuple(self._buffers(held)), self._capacity, peaks)
+        return Occupancy(
+            cycles=self._cycles,
+            bin_cycles=self._bin_cycles,
+            buffers=tuple(self._buffers(held)),
+            capacity_bytes=self._capacity,
+            peak_bytes={memory: peak.finish() for memory, peak in zip(SRAMS, self._peaks, strict=True)},
+            layers=tuple(layer.name for layer in self._program.layers),
+        )
 
     def _times(self, unit: int, events: Events) -> NDArray[np.int64]:
         """int64[events, TIME_COLUMNS]; an operation begins when the one before has ended, as a load's data do."""
@@ -259,17 +272,22 @@ class OccupancyCounter:
 
     def _buffers(self, held: NDArray[np.float64]) -> list[Buffer]:
         program = self._program
+        layers = [layer.name for layer in program.layers]
         found: list[tuple[Any, Buffer]] = []
         for number, region in enumerate(program.regions):
             if region.memory in SRAMS and held[number].any():
                 order = SRAMS.index(region.memory), region.address
-                found.append((order, Buffer(region.name, region.memory, held[number])))
-        names = [*(f"written by {layer.name}" for layer in program.layers), "written by no layer"]
+                owner = owner_of(region.name, layers)
+                layer = "" if owner == SHARED else owner
+                role = region.name.removeprefix(layer).strip()
+                found.append((order, Buffer(region.name, region.memory, held[number], layer, role)))
+        outside = [(f"written by {layer}", layer, "written by it") for layer in layers]
+        outside.append(("written by no layer", "", "written by no layer"))
         for at, memory in enumerate(SRAMS):
-            for layer, name in enumerate(names):
-                row = held[int(self._no_region[at]) + layer]
+            for number, (name, layer, role) in enumerate(outside):
+                row = held[int(self._no_region[at]) + number]
                 if row.any():
-                    found.append(((at, self._capacity[memory] + layer), Buffer(name, memory, row)))
+                    found.append(((at, self._capacity[memory] + number), Buffer(name, memory, row, layer, role)))
         return [buffer for _, buffer in sorted(found, key=lambda one: one[0])]
 
 

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from profile_runs import Recorded, profile_of
 
 from accelsim.profile import Profile
+from accelsim.profile.figures.areas import areas_of
 from accelsim.profile.figures.bars import plot_cycles, plot_energy
-from accelsim.profile.figures.occupancy import plot_occupancy, shown_buffers
+from accelsim.profile.figures.occupancy import plot_occupancy
 from accelsim.profile.figures.placing import Label, place_labels
 from accelsim.profile.figures.roofline import NAMED_LAYERS, plot_roofline, roofline_points
 from accelsim.profile.figures.style import new_figure, picture_files
@@ -255,19 +256,81 @@ def test_occupancy_says_the_most_at_any_time_and_not_the_largest_mean(
     assert "light grey: up to the most held at any time" in figure.get_supxlabel()
 
 
+ROLES = ("input weights", "recurrent weights", "sums of recurrent weights, two blocks", "cell")
+
+
+def occupancy_of(layers: list[str], roles: tuple[str, ...], shared: tuple[str, ...] = ()) -> Occupancy:
+    """Buffers of 10, 20, 30 ... bytes, all in one memory: each role of each layer, then shared ones."""
+    named = [(f"{layer} {role}", layer, role) for layer in layers for role in roles]
+    named += [(name, "", name) for name in shared]
+    buffers = [
+        Buffer(name, "activations", np.full(10, 10.0 * n), layer, role)
+        for n, (name, layer, role) in enumerate(named, 1)
+    ]
+    capacity = dict.fromkeys(("weights", "activations", "accumulators", "parameters"), 4000)
+    peak = {"activations": np.sum([one.held_bytes for one in buffers] or [np.zeros(10)], axis=0)}
+    return Occupancy(100, 10, tuple(buffers), capacity, peak, tuple(layers))
+
+
+def areas(found: Occupancy) -> dict[str, float]:
+    shown = areas_of(found.of("activations"), found.layers, 7)
+    assert len({area.text for area in shown}) == len(shown) <= 7
+    total = sum(one.held_bytes[0] for one in found.buffers)
+    assert sum(area.held_bytes[0] for area in shown) == pytest.approx(total)
+    return {area.text: float(area.held_bytes[0]) for area in shown}
+
+
+def test_areas_of_an_occupancy_are_buffers_layers_roles_or_layers_in_a_row() -> None:
+    few = areas(occupancy_of(["a", "b"], ROLES[:3], ("table",)))
+    assert few == {
+        "table": 70,
+        "b sums of recurrent weights, two blocks": 60,
+        "b recurrent weights": 50,
+        "b input weights": 40,
+        "a sums of recurrent weights, two blocks": 30,
+        "a recurrent weights": 20,
+        "a input weights": 10,
+    }
+    by_layer = areas(occupancy_of(["a", "b", "c"], ROLES[:3], ("table",)))
+    assert list(by_layer.items()) == [
+        ("a (3 buffers)", 60),
+        ("b (3 buffers)", 150),
+        ("c (3 buffers)", 240),
+        ("table", 100),
+    ]
+    one_each = areas(occupancy_of(["a", "b", "c"], ROLES[:1]))
+    assert list(one_each) == ["a input weights", "b input weights", "c input weights"]
+    by_role = areas(occupancy_of([f"l{n}" for n in range(10)], ROLES[:2], ("table",)))
+    assert by_role == {"recurrent weights (10 layers)": 1100, "input weights (10 layers)": 1000, "table": 210}
+    in_a_row = areas(occupancy_of([f"l{n}" for n in range(13)], ("parameters",), ("table", "other")))
+    assert list(in_a_row) == ["l0 to l2", "l3 to l5", "l6 to l8", "l9 to l11", "l12", "of no layer"]
+    assert list(in_a_row.values()) == [60, 150, 240, 330, 130, 290]
+    of_none = areas(occupancy_of([], (), tuple(f"table {n}" for n in range(9))))
+    assert of_none == {f"table {n}": 10 + 10 * n for n in range(3, 9)} | {"3 other buffers": 60}
+
+
+def test_areas_with_long_names_keep_what_they_are_for_and_are_told_apart(recorded: Recorded) -> None:
+    names = [f"encoder/bidirectional_lstm_layer_with_a_long_name_{n}/cell{way}" for n in range(3) for way in ("", "_b")]
+    for layers, roles in ((names[:2], ROLES[1:4]), (names, ROLES), (names[:3], ROLES[:2])):
+        found = occupancy_of(layers, roles)
+        shown = areas(found)
+        assert all(len(text) <= 50 for text in shown)
+        if len(found.buffers) <= 7:
+            for role in roles:
+                assert sum(text.endswith(f" {role}") for text in shown) == len(layers)
+        figure = plot_occupancy(recorded.profile, found)
+        assert figure is not None
+        assert (overlaps(figure), cut_off(figure)) == ([], [])
+
+
 def test_occupancy_of_many_buffers_and_an_empty_memory(recorded: Recorded) -> None:
-    buffers = [Buffer(f"buffer {n}", "activations", np.full(10, 10.0 * (n + 1))) for n in range(20)]
-    capacity, peak = dict.fromkeys(("weights", "activations"), 4000), {"activations": np.full(10, 2200.0)}
-    found = Occupancy(100, 10, tuple(buffers), capacity, peak)
-    own, others = shown_buffers(buffers)
-    assert [buffer.name for buffer in own] == [f"buffer {n}" for n in range(19, 13, -1)]
-    assert len(own) + len(others) == 20
+    found = occupancy_of([f"layer {n}" for n in range(20)], ("results",))
     figure = plot_occupancy(recorded.profile, found)
     assert figure is not None
     (axes,) = figure.axes
     legend = axes.get_legend()
     assert legend is not None
-    assert legend.get_texts()[0].get_text() == "14 other buffers"
+    assert [text.get_text() for text in legend.get_texts()][:2] == ["layer 18 to layer 19", "layer 15 to layer 17"]
     assert axes.patches[-1].get_data().values.tolist() == [2100.0] * 10
     assert figure.get_supxlabel().endswith("nothing held: weights, accumulators, parameters")
     assert (overlaps(figure), cut_off(figure)) == ([], [])
