@@ -148,7 +148,10 @@ def test_a_roofline_needs_products(recorded: Recorded) -> None:
 
 
 def test_labels_go_where_there_is_room() -> None:
-    """Thirty points in a heap: every label that is written is clear of all others, of the points and of the line."""
+    """Thirty points in a heap: every label that is written is clear of all others and of the points.
+
+    Of the line, too, or has a ground; and nothing that leads to a label goes through another.
+    """
     figure = new_figure(4)
     axes = figure.add_subplot()
     rng = np.random.default_rng(0)
@@ -164,7 +167,42 @@ def test_labels_go_where_there_is_room() -> None:
     for place in axes.transData.transform(points):
         assert not any(box.contains(*place) for box in boxes.values())
     height = axes.transData.transform((0, 0))[1]
-    assert not any(box.y0 < height < box.y1 for box in boxes.values())
+    on_line = {text for text, box in boxes.items() if box.y0 < height < box.y1}
+    assert all(note.get_bbox_patch() for note in written if note.get_text() in on_line)
+    leaders = 0
+    for note in written:
+        if note.arrow_patch is not None:
+            leaders += 1
+            (start, *_, end) = note.arrow_patch.get_path().vertices
+            others = [box for text, box in boxes.items() if text != note.get_text()]
+            along = np.linspace(start, end, 200)
+            assert not any(box.contains(*place) for box in others for place in along)
+    assert leaders > 5
+
+
+def test_layers_at_one_place_have_one_label_in_their_order(recorded: Recorded) -> None:
+    profile = profile_of(recorded.program, ["a", "b", "c", "d", "e", "f", "g"], [100, 101, 50, 10, 10, 10, 10])
+    same = [(600, 300, 100), (600, 300, 101)]
+    far = [(2000 * 3**n, 300, 50) for n in range(5)]
+    figure = plot_roofline(with_work(profile, same + far))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert sorted(text.get_text() for text in axes.texts) == ["a, b", "c", "d", "e", "f", "g"]
+    many = [f"quite_a_long_name_{n}" for n in range(9)]
+    figure = plot_roofline(with_work(profile_of(recorded.program, many, [10] * 9), [(600, 300, 100)] * 9))
+    assert figure is not None
+    (label,) = figure.axes[0].texts
+    assert label.get_text().split("\n") == [
+        "quite_a_long_name_0,", "quite_a_long_name_1,", "quite_a_long_name_2,", "quite_a_long_name_3 and 5 more",
+    ]  # fmt: skip
+    assert (overlaps(figure), cut_off(figure)) == ([], [])
+
+
+def test_names_without_room_in_a_roofline_are_counted(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelsim.profile.figures.placing._DISTANCES", ())
+    figure = plot_roofline(recorded.profile)
+    assert figure is not None
+    assert figure.axes[0].get_xlabel().endswith("; names that found no room: 3")
 
 
 def test_no_label_stands_where_there_is_no_room() -> None:
