@@ -31,6 +31,8 @@ NAME_WIDTH = 24
 """Letters of a layer's or buffer's name."""
 MOST_TICKS = 6
 """Of an axis of cycles: numbers of eleven digits still stand apart on the narrowest figure."""
+_LETTER_INCHES, _HANDLE_INCHES = 0.061, 0.5
+"""Of a letter in a legend, and what stands beside a label with the space around both."""
 GRID_COLOUR = "#DDDDDD"
 
 _FONT = "DejaVu Sans"
@@ -147,6 +149,19 @@ def _with_glyphs(text: str) -> str:
 @functools.cache
 def _glyphs() -> frozenset[int]:
     return frozenset(get_font(findfont(_FONT)).get_charmap())
+
+
+def legend_columns(labels: Sequence[str], most: int) -> int:
+    """Columns of a legend that are as wide as the page together, at most.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        At least one.
+    most : int
+    """
+    width = _HANDLE_INCHES + _LETTER_INCHES * max(map(len, labels))
+    return max(1, min(most, len(labels), int(WIDTH_INCHES / width)))
 
 
 def number(value: float) -> str:
