@@ -26,7 +26,7 @@ _TEXTS = {
     "macs": "MACs",
 }
 HIGHER_IS_BETTER = frozenset({"mac_utilization"})
-LOG_FROM = 20
+LOG_FROM = 5
 """Times the smallest value that the largest has to be for a logarithmic scale."""
 _KIBI = 1024
 

@@ -190,6 +190,31 @@ def test_parallel_by_hand() -> None:
     assert front.get_array().tolist() == [10, 5, 5, 4]
 
 
+def test_lines_of_a_value_are_a_bundle_apart_from_those_of_the_next() -> None:
+    points = table([{"mac.rows": n % 4, "time_us": 1.0 + n} for n in range(200)])
+    figure = plot_parallel(points, {"mac.rows": [0, 1, 2, 3]}, ["time_us"])
+    lines = [one for one in figure.axes[0].collections if isinstance(one, LineCollection)]
+    starts = np.array([line[0, 1] for one in lines for line in one.get_segments()])
+    values = [1 / 8, 3 / 8, 5 / 8, 7 / 8]
+    for value in values:
+        assert np.sum(np.abs(starts - value) <= 0.15 / 4) == 50
+    # 199 points that the first beats; together they leave the ground white.
+    others, front = lines
+    assert len(others.get_segments()) * float(others.get_alpha() or 1) <= 200 * 0.15
+    assert float(front.get_alpha() or 1) == 1
+    # From 1 to 200 the scales are logarithmic, and their numbers are plain.
+    assert "log scale" in figure.axes[1].get_ylabel()
+    assert not any("10^" in text for text, _ in shown_texts(figure))
+
+
+@pytest.mark.parametrize(("times", "scale"), [(4.9, "linear"), (5.0, "log")])
+def test_an_objective_has_a_logarithmic_axis_where_it_spreads_far(times: float, scale: str) -> None:
+    points = table([{"mac.rows": n, "time_us": n * 10.0, "energy_per_frame_nj": 3.0 - n} for n in (1, 2)])
+    points.loc[1, "time_us"] = 10.0 * times
+    figure = plot_pareto(points, {"mac.rows": [1, 2]}, ("time_us", "energy_per_frame_nj"))
+    assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == (scale, "linear")
+
+
 def test_one_point_of_a_value_goes_through_it() -> None:
     points = table([{"mac.rows": n, "time_us": 1.0 * n} for n in (8, 16, 32)])
     figure = plot_parallel(points, {"mac.rows": [32, 8, 16]}, ["time_us"])
