@@ -46,7 +46,8 @@ def column_of(objective: str, points: pd.DataFrame) -> str:
         There is no such column, or it is not of numbers.
     """
     column = OBJECTIVES[objective].column if objective in OBJECTIVES else objective
-    if column not in points or not pd.api.types.is_numeric_dtype(points[column]):
+    # A column without any value is of no type yet.
+    if column not in points or not (pd.api.types.is_numeric_dtype(points[column]) or points[column].isna().all()):
         known = ", ".join(dict.fromkeys([*OBJECTIVES, *(name for name in _TEXTS if name in points)]))
         raise InputError("objective", "", f"found {objective!r}", f"one of {known}")
     return column

@@ -57,6 +57,14 @@ def test_a_row_that_can_not_be(accelsim: Program, files: Files) -> None:
     assert ".0," not in lines[1].partition("done")[2].partition("bytes")[0]
 
 
+def test_plots_of_a_sweep_without_results_are_left_out_with_a_note(accelsim: Program, files: Files) -> None:
+    command = ("sweep", files / "kws_quantize.onnx", "--set", "sram.weights.capacity_bytes=64,128", "--out", files.out)
+    outcome = accelsim(*command, "--plots", "-j", 1)
+    assert outcome.code == 0
+    assert "note: no figures: no point of 2 has a result" in outcome.err
+    assert list(files.out.glob("*.png")) == []
+
+
 def test_a_search(accelsim: Program, files: Files, sweep: list[object]) -> None:
     command = (
         *sweep,

@@ -249,7 +249,7 @@ def test_a_batch_that_is_swept_is_a_setting_like_others() -> None:
             SMALL.assign(status="failed"),
             SMALL_AXES,
             [],
-            ["no figure of time_us: no point has a value", "no figures: no point has results"],
+            ["no figures: no point of 6 has a result"],
         ),
         (
             SMALL.iloc[:1],
@@ -270,6 +270,17 @@ def test_what_shows_nothing_is_left_out_with_a_note(
     told: list[str] = []
     assert list(draw_sweep_plots(points, axes, ["latency"], note=told.append)) == names
     assert told == notes
+
+
+def test_results_that_no_point_has_are_no_unknown_objective() -> None:
+    """As the database gives them: a column without any value is no column of numbers."""
+    failed = SMALL.assign(status="failed", time_us=None, energy_per_frame_nj=None, area_mm2=None)
+    told: list[str] = []
+    assert draw_sweep_plots(failed, SMALL_AXES, [], note=told.append) == {}
+    assert told == ["no figures: no point of 6 has a result"]
+    without_area = SMALL.assign(area_mm2=pd.Series([None] * len(SMALL), dtype=object))
+    names = list(draw_sweep_plots(without_area, SMALL_AXES, []))
+    assert [name for name in names if name.startswith("pareto")] == ["pareto_energy_per_frame_nj_over_time_us"]
 
 
 def test_an_unknown_objective() -> None:
