@@ -90,6 +90,9 @@ def test_a_search(accelsim: Program, files: Files, sweep: list[object]) -> None:
     assert "one step from" in text
     accelsim.ok(*command, "--plots")
     assert (files.out / "pareto_area_mm2_over_time_us.png").read_bytes().startswith(b"\x89PNG")
+    assert list(files.out.glob("*.svg")) == []
+    accelsim.ok(*command, "--plots", "--plots-format", "svg")
+    assert (files.out / "pareto_area_mm2_over_time_us.svg").read_bytes().startswith(b"<?xml")
 
 
 def test_a_sweep_file(accelsim: Program, files: Files) -> None:
