@@ -14,7 +14,8 @@ from accelsim.explore.objectives import OBJECTIVES
 from accelsim.profile.figures.style import number, text_of
 
 _TEXTS = {
-    "time_us": "time in µs",
+    # As the objective is called: of a batch, where there are several frames in it.
+    "time_us": "latency in µs",
     "time_per_frame_us": "time a frame in µs",
     "energy_nj": "energy in nJ",
     "energy_per_frame_nj": "energy a frame in nJ",

@@ -76,11 +76,11 @@ def test_pareto_by_hand() -> None:
     assert dominated.get_xydata().tolist() == [[6, 3]]
     assert sorted(front.get_xydata().tolist()) == [[4, 4], [5, 2], [5, 2], [10, 1]]
     assert stairs.get_xydata().tolist() == [[4, 4], [5, 4], [5, 2], [10, 2], [10, 1]]
-    assert (plot.get_xlabel(), plot.get_ylabel()) == ("time in µs", "energy a frame in nJ")
+    assert (plot.get_xlabel(), plot.get_ylabel()) == ("latency in µs", "energy a frame in nJ")
     assert [text.get_text() for text in plot.texts] == ["1", "2", "3"]
     cells = [text.get_text() for text in listed.texts]
     assert cells == [
-        *("no.", "mac.\nrows", "mac.\ncolumns", "time\nin µs", "energy a frame\nin nJ"),
+        *("no.", "mac.\nrows", "mac.\ncolumns", "latency\nin µs", "energy a frame\nin nJ"),
         *("1", "16", "16", "4", "4"),
         *("2 (+1 equal)", "8", "16", "5", "2"),
         *("3", "8", "8", "10", "1"),
@@ -120,7 +120,7 @@ def test_heat_map_by_hand() -> None:
     (failed,) = [patch for patch in plot.patches if patch.get_hatch()]
     assert failed.get_bbox().bounds == (1.5, 0.5, 1, 1)
     assert "hatched: all failed" in figure.get_suptitle()
-    assert bar.get_ylabel() == "time in µs"
+    assert bar.get_ylabel() == "latency in µs"
     assert (plot.get_xlabel(), plot.get_ylabel()) == ("mac.rows", "mac.columns")
     assert [label.get_text() for label in plot.get_xticklabels()] == ["8", "16", "32"]
 
@@ -145,7 +145,7 @@ def test_values_far_apart_have_a_logarithmic_scale_and_cells_too_small_no_number
     axes = {"a.x": list(range(60)), "a.y": list(range(30))}
     points = table([{"a.x": x, "a.y": y, "time_us": 10.0 ** (x / 10)} for x in axes["a.x"] for y in axes["a.y"]])
     figure = plot_heat_map(points, axes, ("a.x", "a.y"), "time_us")
-    assert figure.axes[1].get_ylabel() == "time in µs, log scale"
+    assert figure.axes[1].get_ylabel() == "latency in µs, log scale"
     assert type(figure.axes[0].images[0].norm).__name__ == "LogNorm"
     assert list(figure.axes[0].texts) == []
     assert (overlaps(figure), cut_off(figure)) == ([], [])
@@ -176,7 +176,7 @@ def test_parallel_by_hand() -> None:
     figure = plot_parallel(done, SMALL_AXES, ["time_us", "energy_per_frame_nj"])
     plot = figure.axes[0]
     assert [label.get_text() for label in plot.get_xticklabels()] == [
-        *("mac.\nrows", "mac.\ncolumns", "time\nin µs", "energy a frame\nin nJ"),
+        *("mac.\nrows", "mac.\ncolumns", "latency\nin µs", "energy a frame\nin nJ"),
     ]
     others, front = [one for one in plot.collections if isinstance(one, LineCollection)]
     assert len(others.get_segments()) == 1
@@ -321,5 +321,5 @@ def test_texts_of_values() -> None:
     ]
     assert [tick_text(value) for value in (0.1 + 0.2, 1572.5, 2.5e6, 4e9)] == ["0.3", "1,572.5", "2.5M", "4G"]
     assert [column_text(name) for name in ("time_us", "dram_cycles", "energy_mac_nj", "mac.rows")] == [
-        *("time in µs", "dram in cycles", "energy mac in nJ", "mac.rows"),
+        *("latency in µs", "dram in cycles", "energy mac in nJ", "mac.rows"),
     ]
