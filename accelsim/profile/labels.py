@@ -9,6 +9,14 @@ OUTSIDE_LAYERS = "(program)"
 """Stands in a report for instructions of no layer and for cycles nothing but the sequencer takes."""
 
 
+_COMPONENTS = {"mac": "MACs", "vector": "vector unit", "dram": "DRAM"}
+
+
+def component_name(component: str) -> str:
+    """A component of energy or area in words, such as ``weights SRAM``."""
+    return _COMPONENTS.get(component, component.replace("_sram", " SRAM"))
+
+
 def printable(name: str) -> str:
     """`name` with what a terminal would act on, such as control characters, written as an escape."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

@@ -22,7 +22,9 @@ from accelsim.profile.figures.style import (
     number,
     plain_axes,
     text_by_name,
+    text_of,
 )
+from accelsim.profile.labels import component_name
 from accelsim.profile.palette import CAUSE_STYLE, COMPONENT_STYLE
 from accelsim.profile.profile import Part, Profile
 
@@ -67,9 +69,12 @@ def plot_energy(profile: Profile) -> Figure | None:
     left_out = sum(1 for part in profile.layers if part.energy_nj) - len(parts)
     figure = new_figure(_height(parts) + 0.15)
     axes = _draw(figure, profile, parts, segments, COMPONENT_STYLE, sums)
-    axes.set_xlabel(f"energy of {profile.once} in nJ; in all {number(whole)}" + _left_out(left_out))
-    run_heading(figure, profile, "Energy by layer and component")
-    _legend(figure, COMPONENT_STYLE, {name: float(profile.total.energy_pj[name]) for name in segments})
+    axes.set_xlabel(f"energy of {profile.once} in nJ" + _left_out(left_out))
+    own = " and the chip's own figures" if profile.costs.own else ""
+    figures = [f"{number(whole)} nJ {profile.once}", f"by cost table {text_of(profile.costs.table)}{own}"]
+    run_heading(figure, profile, "Energy by layer and component", figures)
+    named = {component_name(name): style for name, style in COMPONENT_STYLE.items()}
+    _legend(figure, named, {component_name(name): float(profile.total.energy_pj[name]) for name in segments})
     return figure
 
 
@@ -135,7 +140,7 @@ def _legend(figure: Figure, styles: Mapping[str, tuple[str, str]], totals: Mappi
                 facecolor=styles[name][0],
                 hatch=styles[name][1],
                 edgecolor="white",
-                label=f"{name.replace('_sram', ' SRAM')} {100 * value / whole:.1f} %",
+                label=f"{name} {100 * value / whole:.1f} %",
             )
             for name, value in shown.items()
         ],

@@ -92,7 +92,20 @@ def test_energy_bars_are_the_profiles(recorded: Recorded) -> None:
     np.testing.assert_allclose(np.sum(drawn, axis=0), [part.energy_nj for part in parts])
     assert sum(np.sum(drawn, axis=0)) == pytest.approx(recorded.profile.total.energy_nj)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert len(labels) == sum(1 for value in recorded.profile.total.energy_pj.values() if value)
+    assert [label.rsplit(" ", 2)[0] for label in labels] == [
+        *("MACs", "vector unit", "weights SRAM", "activations SRAM", "accumulators SRAM", "parameters SRAM", "DRAM"),
+    ]
+    total = f"{recorded.profile.total.energy_nj:,.0f} nJ a frame, by cost table 45nm"
+    assert figure.get_suptitle().splitlines()[1:] == [total]
+
+
+def test_figures_say_what_was_done_before_the_frame(recorded: Recorded) -> None:
+    before = replace(recorded.profile, setup_cycles=12345)
+    for figure in (plot_cycles(before), plot_energy(before), plot_roofline(before)):
+        assert figure is not None
+        assert "not shown: 12,345 cycles before it, once, that load weights" in figure.get_suptitle()
+        assert (overlaps(figure), cut_off(figure)) == ([], [])
+    assert "not shown" not in plot_cycles(recorded.profile).get_suptitle()
 
 
 def test_roofline_by_hand(recorded: Recorded) -> None:
