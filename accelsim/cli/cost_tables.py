@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from accelsim.cli.console import say, show, table
+from accelsim.profile.labels import component_name
 
 if TYPE_CHECKING:
     from accelsim.costs import Costs
@@ -22,20 +23,18 @@ def print_costs(costs: Costs) -> None:
     """
     say(f"energy and area by {costs.basis}")
     rows = [
-        (_name(name), f"pJ a {_ONE.get(name, 'byte')}", _number(figure.value), figure.source)
+        (component_name(name), f"pJ a {_ONE.get(name, 'byte')}", _number(figure.value), figure.source)
         for name, figure in costs.action_pj.items()
     ]
     rows.append(("leakage", "mW", _number(costs.leakage_mw.value), costs.leakage_mw.source))
     headers = ("energy of", "unit", "value", "from")
     show(table(headers, rows, left=("energy of", "unit", "from"), wrapped=("from",)))
-    rows = [(_name(name), "mm²", _number(figure.value), figure.source) for name, figure in costs.area_mm2.items()]
+    rows = [
+        (component_name(name), "mm²", _number(figure.value), figure.source) for name, figure in costs.area_mm2.items()
+    ]
     rows.append(("total", "mm²", _number(costs.total_area_mm2), "what the parts above cover"))
     headers = ("area of", "unit", "value", "from")
     show(table(headers, rows, left=("area of", "unit", "from"), wrapped=("from",)))
-
-
-def _name(component: str) -> str:
-    return {"mac": "MACs", "vector": "vector unit", "dram": "DRAM"}.get(component, component.replace("_sram", " SRAM"))
 
 
 def _number(value: float) -> str:

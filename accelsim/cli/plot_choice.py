@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from accelsim.profile.plots import ZoomWish
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_FORMATS: dict[str, tuple[Format, ...]] = {"png": ("png",), "svg": ("svg",), "both": ("png", "svg")}
+FORMATS: dict[str, tuple[Format, ...]] = {"png": ("png",), "svg": ("svg",), "both": ("png", "svg")}
+"""What `--plots-format` says, and the files it stands for."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class PlotChoice:
     zoom: ZoomWish | None
 
 
+plots_format_option = click.option(
+    "--plots-format",
+    type=click.Choice(list(FORMATS)),
+    default="png",
+    show_default=True,
+    help="Files of the plots.",
+)
+
+
 def plot_options(*, default: bool) -> Callable[[_Command], _Command]:
     """The options, which the command takes as keywords and hands to `plot_choice`.
 
@@ -48,13 +58,7 @@ def plot_options(*, default: bool) -> Callable[[_Command], _Command]:
             show_default=True,
             help="Draw cycles and energy by layer, the roofline, a timeline, DRAM traffic and SRAM occupancy.",
         ),
-        click.option(
-            "--plots-format",
-            type=click.Choice(list(_FORMATS)),
-            default="png",
-            show_default=True,
-            help="Files of the plots.",
-        ),
+        plots_format_option,
         click.option(
             "--zoom",
             metavar="FROM:TO",
@@ -95,17 +99,17 @@ def plot_choice(
     if zoom is None and zoom_step is None:
         if zoom_layer is not None:
             raise InputError("--zoom-layer", "", f"found {zoom_layer!r} without --zoom-step", "--zoom-step N with it")
-        return PlotChoice(_FORMATS[plots_format] if plots else (), None)
+        return PlotChoice(FORMATS[plots_format] if plots else (), None)
     option = "--zoom" if zoom is not None else "--zoom-step"
     if not plots:
         raise InputError(option, "", "found without plots", "--plots with it")
     from accelsim.profile.plots import ZoomWish
 
     if zoom is None:
-        return PlotChoice(_FORMATS[plots_format], ZoomWish(step=zoom_step, layer=zoom_layer))
+        return PlotChoice(FORMATS[plots_format], ZoomWish(step=zoom_step, layer=zoom_layer))
     if zoom_step is not None or zoom_layer is not None:
         raise InputError("--zoom", "", "found together with --zoom-step or --zoom-layer", "one of the two")
-    return PlotChoice(_FORMATS[plots_format], ZoomWish(cycles=_cycles(zoom)))
+    return PlotChoice(FORMATS[plots_format], ZoomWish(cycles=_cycles(zoom)))
 
 
 def _cycles(text: str) -> tuple[int, int]:

@@ -22,23 +22,25 @@ _REASONS_SHOWN = 3
 
 
 def print_grid(sweep: Sweep, database: Database, outcome: Outcome) -> None:
-    """How many points there are, the best of each figure, and why points failed."""
+    """How many points there are, the best of each figure and model, and why points failed."""
     from accelsim.explore.objectives import OBJECTIVES
 
     before = outcome.points - outcome.simulated
     there = f", {before:,} of them there before" if before else ""
-    say(f"{outcome.points:,} points{there}; {outcome.failed:,} can't be")
+    say(f"{_points(outcome.points)}{there}; {outcome.failed:,} failed")
     shown = [OBJECTIVES[name] for name in ("latency", "energy", "area")]
-    rows = []
-    for objective in shown:
-        figures = [(row[0], number) for number, row in database.objectives([objective.column]) if row[0] is not None]
-        if figures:
-            row = database.result(min(figures)[1])
-            assert row is not None
-            rows.append((f"least {objective.name}", *_figures(row, shown), _settings(sweep, row)))
+    rows = [
+        (str(row["model"]), f"least {objective.name}", *_figures(row, shown), _settings(row, sweep))
+        for model in sweep.models
+        for objective in shown
+        if (row := database.least(objective.column, model.name)) is not None
+    ]
+    # Of networks that do different work the least of all would say nothing of the others.
+    heads = ("model", "", *(one.title for one in shown), "settings")
+    if len(sweep.models) == 1:
+        heads, rows = heads[1:], [row[1:] for row in rows]
     if rows:
-        heads = ("", *(one.title for one in shown), "settings")
-        show(table(heads, rows, left=("", "settings"), wrapped=("settings",)))
+        show(table(heads, rows, left=("model", "", "settings"), wrapped=("settings",)))
     print_reasons(database)
 
 
@@ -48,10 +50,10 @@ def print_search(
     """The front, what bounds each of its points, and what a step of each key would change."""
     points, failed = database.count()
     how = "every point there is" if found.is_whole else f"{found.trials:,} trials"
-    say(f"{how}; {points:,} points simulated in all, {failed:,} can't be; {len(best):,} that no other is better than")
+    say(f"{how}; {_points(points)} simulated in all, {failed:,} failed; {len(best):,} that no other is better than")
     heads = ("point", *(one.title for one in objectives), "settings", "what bounds it")
     rows = [
-        (str(one.number), *_figures(one.row, objectives), _settings(sweep, one.row), one.limit)
+        (str(one.number), *_figures(one.row, objectives), _model_and_settings(one.row, sweep), one.limit)
         for one in best[:_FRONT_SHOWN]
     ]
     if rows:
@@ -75,10 +77,10 @@ def print_search(
 
 
 def print_reasons(database: Database) -> None:
-    """The most frequent reasons for which points can't be."""
+    """The most frequent reasons for which points failed."""
     reasons = database.reasons()
     for reason, count in reasons[:_REASONS_SHOWN]:
-        note(f"{count:,} points: {reason}")
+        note(f"{_points(count)}: {reason}")
     if len(reasons) > _REASONS_SHOWN:
         note(f"{len(reasons) - _REASONS_SHOWN:,} more reasons: the points' column `reason` has all")
 
@@ -99,10 +101,17 @@ def _changes(changes: Sequence[float | None]) -> list[str]:
     return ["-" if one is None else f"{one:+.1%}" for one in changes]
 
 
-def _settings(sweep: Sweep, row: dict[str, Any]) -> str:
+def _points(count: int) -> str:
+    return f"{count:,} point{'' if count == 1 else 's'}"
+
+
+def _model_and_settings(row: dict[str, Any], sweep: Sweep) -> str:
+    settings = _settings(row, sweep)
+    return f"{row['model']} {settings}" if len(sweep.models) > 1 else settings
+
+
+def _settings(row: dict[str, Any], sweep: Sweep) -> str:
     parts = [f"{key}={value}" for key, value in json.loads(row["settings"]).items()]
-    if len(sweep.models) > 1:
-        parts.insert(0, str(row["model"]))
     if any(one.key == "batch" for one in sweep.axes):
         parts.append(f"batch={row['batch']}")
     return " ".join(parts)

@@ -134,6 +134,15 @@ class Database:
         ):
             yield int(number), tuple(values)
 
+    def least(self, column: str, model: str) -> dict[str, Any] | None:
+        """The columns of the first of a model's points that have the least of one; None where none has it."""
+        found = self._connection.execute(
+            f"""SELECT number FROM points WHERE status = 'done' AND model = ? AND "{column}" IS NOT NULL
+            ORDER BY "{column}", number LIMIT 1""",
+            (model,),
+        ).fetchone()
+        return None if found is None else self.result(found[0])
+
     def reasons(self) -> list[tuple[str, int]]:
         """Why points failed, and how many of them; the most frequent first."""
         rows = self._connection.execute(

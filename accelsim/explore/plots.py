@@ -71,6 +71,9 @@ def draw_sweep_plots(
         An objective that the results don't have.
     """
     tell = note or (lambda text: None)
+    if not (points["status"] == DONE).any():
+        tell(f"no figures: no point of {len(points):,} has a result")
+        return {}
     wanted = [column_of(objective, points) for objective in objectives or _OBJECTIVES]
     figures: dict[str, Figure] = {}
     for ending, title, group in _groups(points, axes):

@@ -1,7 +1,9 @@
 """Compiled: a program's operations in program order, and how long each byte they write is held.
 
 The SRAMs' bytes are cut into pieces at every place where an access or a buffer begins or ends, so that an access covers
-whole pieces. `cut` finds the places; `follow` goes through the operations with their times.
+whole pieces. `cut` finds the places; `follow` goes through the operations with their times. What is held counts into
+bins of time when a value is overwritten or the frame is over. For the most that is held at one time (`peak`) that would
+be too late, so a value's life is told with its first read, and made longer with each further one.
 """
 
 from __future__ import annotations
@@ -19,15 +21,20 @@ _SEQUENCER = int(Unit.SEQUENCER)
 # Columns of the table of accesses.
 A_MEMORY, A_REGISTER, A_OFFSET, A_ROW_BYTES, A_ROWS, A_PITCH, A_IS_WRITE, ACCESS_COLUMNS = range(8)
 # Columns of an operation's times.
-T_INDEX, T_BEGIN, T_ISSUED, T_DONE, TIME_COLUMNS = range(5)
-# Columns of a piece: cycles between which it is written, of its last read (each -1 for none), and whose it is.
-P_WRITE_BEGIN, P_WRITE_END, P_READ, P_GROUP, PIECE_COLUMNS = range(5)
-# Places in `times`: cycles of a bin, and of the run; how many bins, and how many pieces.
-T_BIN, T_CYCLES, T_BINS, T_PIECES = range(4)
+T_INDEX, T_DISPATCHED, T_BEGIN, T_ISSUED, T_DONE, TIME_COLUMNS = range(6)
+# Columns of a piece: cycles between which it is written, of its last read (each -1 for none); whose it is, and where.
+P_WRITE_BEGIN, P_WRITE_END, P_READ, P_GROUP, P_MEMORY, PIECE_COLUMNS = range(6)
+# Places in `times`: cycles of a bin, and of the run; how many bins, how many pieces, room for how many lives.
+T_BIN, T_CYCLES, T_BINS, T_PIECES, T_ROOM = range(5)
+# Columns of a life: a memory's bytes that come evenly between two cycles, and go evenly between two.
+L_MEMORY, L_COME_BEGIN, L_COME_END, L_GO_BEGIN, L_GO_END, L_BYTES, LIFE_COLUMNS = range(7)
+# Places in `told`: how many lives there are; the cycle before which none that is told later goes; how many accesses of
+# the operation at hand, and rows of the next one, are used up.
+O_LIVES, O_UNTIL, O_ACCESSES, O_ROWS, TOLD_SIZE = range(5)
 
-OVER, MORE, OUTSIDE, UNLIKE = range(4)
+OVER, MORE, OUTSIDE, UNLIKE, FULL = range(5)
 """What a kernel says at its end: all is done; more operations' times are needed; an access lies outside its memory; an
-operation's time is another's."""
+operation's time is another's; no room for more lives."""
 
 _END_OF_PROGRAM, _AT_FRAME = -1, -2
 
@@ -139,11 +146,71 @@ def _let_go(
         _rise(levels, steps, group, read, read, -held, times)
 
 
+@part
+def _tell(
+    lives: Any, told: Any, memory: float, come_begin: float, come_end: float, go_begin: float, go_end: float,
+    size: float,
+) -> None:  # fmt: skip
+    """Note a life; one like the last, as most pieces of an access have, adds to it."""
+    at = LIFE_COLUMNS * (told[O_LIVES] - 1)
+    if (
+        at >= 0
+        and lives[at + L_MEMORY] == memory
+        and lives[at + L_COME_BEGIN] == come_begin
+        and lives[at + L_COME_END] == come_end
+        and lives[at + L_GO_BEGIN] == go_begin
+        and lives[at + L_GO_END] == go_end
+    ):
+        lives[at + L_BYTES] += size
+        return
+    at += LIFE_COLUMNS
+    lives[at + L_MEMORY] = memory
+    lives[at + L_COME_BEGIN] = come_begin
+    lives[at + L_COME_END] = come_end
+    lives[at + L_GO_BEGIN] = go_begin
+    lives[at + L_GO_END] = go_end
+    lives[at + L_BYTES] = size
+    told[O_LIVES] += 1
+
+
+@part
+def _tell_read(pieces: Any, piece: int, size: int, read: float, lives: Any, told: Any) -> None:
+    """A read at `read`: the value's life begins with its first one, and goes on with a later one."""
+    at = PIECE_COLUMNS * piece
+    before, end = pieces[at + P_READ], pieces[at + P_WRITE_END]
+    if read <= before:
+        return
+    read = max(read, end)
+    if before < 0:
+        begin = max(pieces[at + P_WRITE_BEGIN], 0.0)
+        _tell(lives, told, pieces[at + P_MEMORY], begin, max(end, 0.0), read, read, float(size))
+    else:
+        before = max(before, end)
+        if read > before:
+            _tell(lives, told, pieces[at + P_MEMORY], before, before, read, read, float(size))
+
+
+@part
+def _tell_write(pieces: Any, piece: int, size: int, begins: float, ends: float, lives: Any, told: Any) -> None:
+    """A value is written from `begins` to `ends`: no life yet, but what changes then has to be known before it has one.
+
+    The value before it lives on, getting less, where its reader is not through.
+    """
+    at = PIECE_COLUMNS * piece
+    read = max(pieces[at + P_READ], pieces[at + P_WRITE_END])
+    if pieces[at + P_READ] >= 0 and read > begins:
+        go_begin = max(begins, pieces[at + P_WRITE_BEGIN])
+        go_end = max(ends, pieces[at + P_WRITE_END])
+        _tell(lives, told, pieces[at + P_MEMORY], read, read, go_begin, go_end, float(size))
+    _tell(lives, told, pieces[at + P_MEMORY], begins, ends, begins, ends, 0.0)
+
+
 @kernel
 def follow(
     walk: Int64s, code: Int64s, count: int, units: Int64s, starts: Int64s, accesses: Int64s, bases: Int64s,
     cuts: Int64s, groups: Int64s, writers: Int64s, outside: Int64s, pieces: Float64s, queues: Int64s,
-    queue_starts: Int64s, heads: Int64s, levels: Float64s, steps: Float64s, times: Int64s, preloaded: int,
+    queue_starts: Int64s, heads: Int64s, levels: Float64s, steps: Float64s, lives: Float64s, told: Int64s,
+    times: Int64s, preloaded: int,
 ) -> int:  # fmt: skip
     """Go through the operations in program order as far as their times are known.
 
@@ -169,8 +236,11 @@ def follow(
         Where each unit's begin; how many of them are used up.
     levels, steps : float64[groups, bins]
         Bytes held, as the sum of `levels` and the running sum of `steps`.
-    times : int64[4]
-        Cycles of a bin, and of the run; how many bins, and how many pieces.
+    lives : float64[room, LIFE_COLUMNS]
+        Room for two lives a piece, at least.
+    told : int64[TOLD_SIZE]
+    times : int64[5]
+        Cycles of a bin, and of the run; how many bins, pieces, and lives at most.
     preloaded : int
         Whether bytes that are read before they are written hold something.
     """
@@ -183,41 +253,56 @@ def follow(
                 return MORE
             if queues[at + T_INDEX] != index:
                 return UNLIKE
+            told[O_UNTIL] = queues[at + T_DISPATCHED]
+            for access in range(starts[index] + told[O_ACCESSES], starts[index + 1]):
+                row = ACCESS_COLUMNS * access
+                memory = accesses[row + A_MEMORY]
+                base, writer = bases[memory] + _first_byte(walk, accesses, row), outside[memory] + writers[index]
+                if not _use(
+                    accesses, row, base, writer, cuts, groups, pieces, queues, at, levels, steps, lives, told, times,
+                    preloaded,
+                ):  # fmt: skip
+                    return FULL
+                told[O_ACCESSES] += 1
+            told[O_ACCESSES] = 0
             heads[unit] += 1
-            for access in range(ACCESS_COLUMNS * starts[index], ACCESS_COLUMNS * starts[index + 1], ACCESS_COLUMNS):
-                memory = accesses[access + A_MEMORY]
-                base, writer = bases[memory] + _first_byte(walk, accesses, access), outside[memory] + writers[index]
-                _use(
-                    accesses, access, base, writer, cuts, times[T_PIECES], groups, pieces, queues, at, levels, steps,
-                    times, preloaded,
-                )  # fmt: skip
             order.advance(walk, index + 1)
         index = _find(walk, code, count, units)
+    if times[T_ROOM] - told[O_LIVES] < times[T_PIECES]:
+        return FULL
     for piece in range(times[T_PIECES]):
-        _let_go(pieces, piece, cuts[piece + 1] - cuts[piece], -1.0, -1.0, levels, steps, times)
-        pieces[PIECE_COLUMNS * piece + P_READ] = -1
+        at, size = PIECE_COLUMNS * piece, cuts[piece + 1] - cuts[piece]
+        read, end = pieces[at + P_READ], float(times[T_CYCLES])
+        if read >= 0 and pieces[at + P_WRITE_END] < 0:
+            _tell(lives, told, pieces[at + P_MEMORY], read, read, end, end, float(size))
+        _let_go(pieces, piece, size, -1.0, -1.0, levels, steps, times)
+        pieces[at + P_READ] = -1
     return OVER
 
 
 @part
 def _use(
-    accesses: Any, access: int, base: int, writer: int, cuts: Any, count: int, groups: Any, pieces: Any, queues: Any,
-    at: int, levels: Any, steps: Any, times: Any, preloaded: int,
-) -> None:  # fmt: skip
-    """An operation reads or writes the pieces of an access."""
+    accesses: Any, access: int, base: int, writer: int, cuts: Any, groups: Any, pieces: Any, queues: Any, at: int,
+    levels: Any, steps: Any, lives: Any, told: Any, times: Any, preloaded: int,
+) -> bool:  # fmt: skip
+    """An operation reads or writes the pieces of an access, from the row on that `told` says; whether all of them."""
     row_bytes, rows = accesses[access + A_ROW_BYTES], accesses[access + A_ROWS]
     # A result comes as long after its beat as the last one does.
     results = float(queues[at + T_BEGIN] + queues[at + T_DONE] - queues[at + T_ISSUED])
-    span = queues[at + T_DONE] - results
-    for row in range(rows):
+    span, read = queues[at + T_DONE] - results, float(queues[at + T_ISSUED] + 1)
+    for row in range(told[O_ROWS], rows):
+        if times[T_ROOM] - told[O_LIVES] < 2 * times[T_PIECES]:
+            told[O_ROWS] = row
+            return False
         first = base + row * accesses[access + A_PITCH]
-        piece = _piece_at(cuts, count, first)
+        piece = _piece_at(cuts, times[T_PIECES], first)
         while cuts[piece] < first + row_bytes:
             size, here = cuts[piece + 1] - cuts[piece], PIECE_COLUMNS * piece
             if accesses[access + A_IS_WRITE]:
                 done = row * row_bytes + cuts[piece] - first
                 begins = results + span * done / (rows * row_bytes)
                 ends = results + span * (done + size) / (rows * row_bytes)
+                _tell_write(pieces, piece, size, begins, ends, lives, told)
                 _let_go(pieces, piece, size, begins, ends, levels, steps, times)
                 pieces[here + P_WRITE_BEGIN] = begins
                 pieces[here + P_WRITE_END] = ends
@@ -225,8 +310,11 @@ def _use(
                 if groups[piece] < 0:
                     pieces[here + P_GROUP] = writer
             elif preloaded or pieces[here + P_WRITE_END] >= 0:
-                pieces[here + P_READ] = max(pieces[here + P_READ], float(queues[at + T_ISSUED] + 1))
+                _tell_read(pieces, piece, size, read, lives, told)
+                pieces[here + P_READ] = max(pieces[here + P_READ], read)
             piece += 1
+    told[O_ROWS] = 0
+    return True
 
 
 @part
@@ -240,3 +328,14 @@ def _piece_at(cuts: Any, count: int, byte: int) -> int:
         else:
             high = middle
     return low
+
+
+@kernel
+def keep_higher(bins: Int64s, held: Float64s, count: int, kept: UInt8s) -> None:
+    """Of values in order of time, mark those that are higher than all later ones of their bin."""
+    place, most = -1, 0.0
+    for at in range(count - 1, -1, -1):
+        higher = bins[at] != place or held[at] > most
+        kept[at] = 1 if higher else 0
+        if higher:
+            place, most = bins[at], held[at]

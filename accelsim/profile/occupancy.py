@@ -5,10 +5,14 @@ until it is overwritten where that comes first. Operations are taken in program 
 sees; their times are the run's. Within an operation results come evenly, from its first beat's to its last; what it
 reads counts to its last beat. Values that nothing reads hold nothing, nor do bytes that were never written. Of a
 program with a set-up part, what set-up left and the frame never overwrites is held all the time, if the frame reads it.
+
+Buffers are given as means of bins of time; of each memory there is also the most that it holds at any time, which it
+has to be large enough for.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +27,15 @@ from accelsim.isa.program import Program
 from accelsim.machine import order
 from accelsim.profile import live_kernels as live
 from accelsim.profile.operations import Events
-from accelsim.profile.storage import SRAMS
+from accelsim.profile.peak import Peak
+from accelsim.profile.storage import SHARED, SRAMS, owner_of
 from accelsim.timing.stream import executing_unit
 
 _QUEUED = (Unit.LOAD, Unit.MATRIX, Unit.VECTOR, Unit.STORE)
 BINS = 600
 """Steps of time: about one for two pixels of a figure."""
+_LIVES = 1 << 15
+"""Lives that are added up together, at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +50,15 @@ class Buffer:
         As in `SRAMS`.
     held_bytes : float64[bins]
         Mean of each bin of time.
+    layer, role : str
+        Whose it is, empty where it is no layer's; and what for, such as ``input weights``.
     """
 
     name: str
     memory: str
     held_bytes: NDArray[np.float64]
+    layer: str
+    role: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +73,27 @@ class Occupancy:
         Those that hold something, by memory and address.
     capacity_bytes : dict of str to int
         Of each of `SRAMS`.
+    peak_bytes : dict of str to float64[bins]
+        The most that each of `SRAMS` holds at any time of a bin.
+    layers : tuple of str
+        Names of the program's.
     """
 
     cycles: int
     bin_cycles: int
     buffers: tuple[Buffer, ...]
     capacity_bytes: dict[str, int]
+    peak_bytes: dict[str, NDArray[np.float64]]
+    layers: tuple[str, ...]
 
     def of(self, memory: str) -> list[Buffer]:
         """The buffers of one memory."""
         return [buffer for buffer in self.buffers if buffer.memory == memory]
+
+    def most(self, memory: str) -> int:
+        """The most bytes that a memory holds at any time: a part of a byte is one."""
+        # Sums of fractions of bytes have rounding errors.
+        return math.ceil(float(self.peak_bytes[memory].max(initial=0)) - 1e-3)
 
     @property
     def edges(self) -> NDArray[np.int64]:
@@ -115,12 +137,16 @@ class OccupancyCounter:
         # Behind the regions, for each memory what each layer writes outside of them, and what no layer does.
         self._no_region = regions + np.arange(len(SRAMS)) * (layers + 1)
         memory_of = np.searchsorted(self._bases, self._cuts[:-1], side="right") - 1
+        self._pieces[:, live.P_MEMORY] = memory_of
         self._pieces[:, live.P_GROUP] = np.where(self._groups >= 0, self._groups, self._no_region[memory_of] + layers)
         self._writers = np.array([layers if one < 0 else one for one in program.layer_indices], dtype=np.int64)
         bins = -(-cycles // self._bin_cycles)
         self._levels = np.zeros((regions + len(SRAMS) * (layers + 1), bins))
         self._steps = np.zeros_like(self._levels)
         self._waiting = [np.zeros((0, live.TIME_COLUMNS), dtype=np.int64) for _ in _QUEUED]
+        self._lives = np.zeros((_LIVES + 2 * len(self._pieces), live.LIFE_COLUMNS))
+        self._told = np.zeros(live.TOLD_SIZE, dtype=np.int64)
+        self._peaks = [Peak(cycles, self._bin_cycles) for _ in SRAMS]
         self._last_issued = np.full(len(self._waiting), -1, dtype=np.int64)
         self._walk = np.zeros(order.WALK_SIZE, dtype=np.int64)
         self._preloaded = any(one.name == "frame" for one in program.instructions)
@@ -151,13 +177,21 @@ class OccupancyCounter:
         held = self._levels + np.cumsum(self._steps, axis=1)
         # The running sum leaves rounding errors where nothing is left.
         held[held < 1e-6] = 0
-        return Occupancy(self._cycles, self._bin_cycles, tuple(self._buffers(held)), self._capacity)
+        return Occupancy(
+            cycles=self._cycles,
+            bin_cycles=self._bin_cycles,
+            buffers=tuple(self._buffers(held)),
+            capacity_bytes=self._capacity,
+            peak_bytes={memory: peak.finish() for memory, peak in zip(SRAMS, self._peaks, strict=True)},
+            layers=tuple(layer.name for layer in self._program.layers),
+        )
 
     def _times(self, unit: int, events: Events) -> NDArray[np.int64]:
         """int64[events, TIME_COLUMNS]; an operation begins when the one before has ended, as a load's data do."""
         times = np.empty((len(events), live.TIME_COLUMNS), dtype=np.int64)
         before = np.concatenate([self._last_issued[unit : unit + 1], events["issued"][:-1]])
         times[:, live.T_INDEX] = events["index"]
+        times[:, live.T_DISPATCHED] = events["dispatched"]
         times[:, live.T_BEGIN] = np.maximum(events["started"], before + 1)
         times[:, live.T_ISSUED] = events["issued"]
         times[:, live.T_DONE] = events["done"]
@@ -168,32 +202,47 @@ class OccupancyCounter:
         if self._over:
             return
         heads = np.zeros(len(self._waiting), dtype=np.int64)
-        lengths = [len(one) for one in self._waiting]
-        status = live.follow(
-            self._walk,
-            self._code,
-            len(self._code),
-            self._units,
-            self._starts,
-            self._accesses,
-            self._bases,
-            self._cuts,
-            self._groups,
-            self._writers,
-            self._no_region,
-            self._pieces,
-            np.concatenate(self._waiting),
-            np.cumsum([0, *lengths], dtype=np.int64),
-            heads,
-            self._levels,
-            self._steps,
-            np.array([self._bin_cycles, self._cycles, self._levels.shape[1], len(self._pieces)], dtype=np.int64),
-            int(self._preloaded),
-        )
+        queues = np.concatenate(self._waiting)
+        starts = np.cumsum([0, *(len(one) for one in self._waiting)], dtype=np.int64)
+        bins, pieces = self._levels.shape[1], len(self._pieces)
+        times = np.array([self._bin_cycles, self._cycles, bins, pieces, len(self._lives)], dtype=np.int64)
+        status = live.FULL
+        while status == live.FULL:
+            status = live.follow(
+                self._walk,
+                self._code,
+                len(self._code),
+                self._units,
+                self._starts,
+                self._accesses,
+                self._bases,
+                self._cuts,
+                self._groups,
+                self._writers,
+                self._no_region,
+                self._pieces,
+                queues,
+                starts,
+                heads,
+                self._levels,
+                self._steps,
+                self._lives,
+                self._told,
+                times,
+                int(self._preloaded),
+            )
+            if status != live.MORE:
+                self._add_lives()
         if status == live.UNLIKE:
             raise InternalError(f"{self._program.name}: a unit's operations are not in program order")
         self._over = status == live.OVER
         self._waiting = [one[head:] for one, head in zip(self._waiting, heads, strict=True)]
+
+    def _add_lives(self) -> None:
+        lives = self._lives[: self._told[live.O_LIVES]]
+        for number, peak in enumerate(self._peaks):
+            peak.add(lives[lives[:, live.L_MEMORY] == number], float(self._told[live.O_UNTIL]))
+        self._told[live.O_LIVES] = 0
 
     def _find_cuts(self) -> NDArray[np.int64]:
         """int64[pieces + 1]: where accesses and regions begin and end, and memories."""
@@ -223,17 +272,22 @@ class OccupancyCounter:
 
     def _buffers(self, held: NDArray[np.float64]) -> list[Buffer]:
         program = self._program
+        layers = [layer.name for layer in program.layers]
         found: list[tuple[Any, Buffer]] = []
         for number, region in enumerate(program.regions):
             if region.memory in SRAMS and held[number].any():
                 order = SRAMS.index(region.memory), region.address
-                found.append((order, Buffer(region.name, region.memory, held[number])))
-        names = [*(f"written by {layer.name}" for layer in program.layers), "written by no layer"]
+                owner = owner_of(region.name, layers)
+                layer = "" if owner == SHARED else owner
+                role = region.name.removeprefix(layer).strip()
+                found.append((order, Buffer(region.name, region.memory, held[number], layer, role)))
+        outside = [(f"written by {layer}", layer, "written by it") for layer in layers]
+        outside.append(("written by no layer", "", "written by no layer"))
         for at, memory in enumerate(SRAMS):
-            for layer, name in enumerate(names):
-                row = held[int(self._no_region[at]) + layer]
+            for number, (name, layer, role) in enumerate(outside):
+                row = held[int(self._no_region[at]) + number]
                 if row.any():
-                    found.append(((at, self._capacity[memory] + layer), Buffer(name, memory, row)))
+                    found.append(((at, self._capacity[memory] + number), Buffer(name, memory, row, layer, role)))
         return [buffer for _, buffer in sorted(found, key=lambda one: one[0])]
 
 

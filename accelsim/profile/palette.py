@@ -34,6 +34,8 @@ COMPONENT_STYLE = {
 OUTSIDE_COLOUR = "#BBBBBB"
 """For instructions of no layer."""
 
+OUTSIDE_STYLE = OUTSIDE_COLOUR, ""
+
 _LAYERS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 
 
@@ -46,3 +48,11 @@ def layer_colours(count: int) -> Sequence[str]:
 
     ramp = colormaps["viridis"]
     return [to_hex(ramp(index / (count - 1))) for index in range(count)]
+
+
+_HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "||||")
+
+
+def layer_styles(count: int) -> Sequence[tuple[str, str]]:
+    """A colour and hatching a layer; of layers that follow each other both differ."""
+    return [(colour, _HATCHES[at % len(_HATCHES)]) for at, colour in enumerate(layer_colours(count))]

@@ -12,7 +12,7 @@ from accelsim.isa.program import Program
 from accelsim.profile.figures.bars import plot_cycles, plot_energy
 from accelsim.profile.figures.occupancy import plot_occupancy
 from accelsim.profile.figures.roofline import plot_roofline
-from accelsim.profile.figures.style import Format, picture_files, text_of
+from accelsim.profile.figures.style import Format, picture_files, text_by_name
 from accelsim.profile.figures.timeline import plot_timeline
 from accelsim.profile.figures.traffic import plot_traffic
 from accelsim.profile.figures.zoom import Zoom, plot_zoom
@@ -159,7 +159,8 @@ def find_zoom(profile: Profile, program: Program, wish: ZoomWish, events: Events
     window = StepWindow(find_steps(program, executions.counts, layer), wish.step or 0)
     _go_through(program, window, events)
     first, last = window.window
-    return Zoom(first, last, f"time step {wish.step or 0:,} of {text_of(layer)}", frozenset(window.operations))
+    name = text_by_name([one.name for one in program.layers])[layer]
+    return Zoom(first, last, f"time step {wish.step or 0:,} of {name}", frozenset(window.operations))
 
 
 def draw_zoom(

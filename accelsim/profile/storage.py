@@ -73,7 +73,7 @@ def storage(program: Program) -> StorageReport:
     for region in program.regions:
         used[region.memory] = max(used[region.memory], region.end)
         if region.memory in SRAMS:
-            held[_owner(region.name, names)][region.memory] += region.bytes
+            held[owner_of(region.name, names)][region.memory] += region.bytes
     for memory in SRAMS:
         held[ALIGNMENT][memory] = used[memory] - sum(row[memory] for row in held.values())
     on_chip = {memory: used[memory] for memory in SRAMS}
@@ -90,7 +90,19 @@ def storage(program: Program) -> StorageReport:
     )
 
 
-def _owner(region: str, layers: Sequence[str]) -> str:
-    """The longest name that fits, so that a layer ``a b`` keeps what is not of a layer ``a``."""
+def owner_of(region: str, layers: Sequence[str]) -> str:
+    """The layer that a region is of: the longest name that fits, so that ``a b`` keeps what is not of a layer ``a``.
+
+    Parameters
+    ----------
+    region : str
+        A region's name.
+    layers : sequence of str
+
+    Returns
+    -------
+    str
+        One of the layers, or `SHARED`.
+    """
     owners = [name for name in layers if region == name or region.startswith(f"{name} ")]
     return max(owners, key=len, default=SHARED)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from accelsim.isa.program import Program
-from accelsim.profile.labels import shortened
+from accelsim.profile.labels import component_name, shortened
 from accelsim.profile.profile import CAUSES, REASONS, UNITS, Part, Profile
 from accelsim.profile.storage import SRAMS, Storage, storage
 
@@ -18,14 +18,6 @@ NAME_WIDTH = 18
 """Columns of a layer's name; longer ones lose their middle."""
 
 _KIND_WIDTH = 8
-_COMPONENT_NAMES = {
-    "mac": "MACs",
-    "dram": "DRAM",
-    "weights_sram": "weights SRAM",
-    "activations_sram": "activations SRAM",
-    "accumulators_sram": "accumulators SRAM",
-    "parameters_sram": "parameters SRAM",
-}
 _SHORT_NAMES = {
     "mac": "MACs",
     "dram": "DRAM",
@@ -127,9 +119,9 @@ def area_text(profile: Profile) -> str:
     known = [(name, area.value) for name, area in costs.area_mm2.items() if not math.isnan(area.value)]
     if not known:
         return f"area: cost table {costs.table} has none"
-    parts = ", ".join(f"{_COMPONENT_NAMES.get(name, name)} {area:.3f}" for name, area in known)
+    parts = ", ".join(f"{component_name(name)} {area:.3f}" for name, area in known)
     total = costs.total_area_mm2
-    lacking = [_COMPONENT_NAMES.get(name, name) for name in costs.area_mm2 if name not in dict(known)]
+    lacking = [component_name(name) for name in costs.area_mm2 if name not in dict(known)]
     whole = f"not known in all, without {', '.join(lacking)}" if lacking else f"{total:.3f} mm²"
     return f"area by cost table {costs.table}: {whole}; in mm²: {parts}"
 
@@ -145,7 +137,7 @@ def memory_table(profile: Profile) -> Table:
         traffic = profile.total.memory.get(name.removesuffix("_sram"))
         moved = ["", ""] if traffic is None else [_count(traffic.read_bytes, 1), _count(traffic.written_bytes, 1)]
         share = 100 * energy / whole if whole else 0.0
-        _add(table, _COMPONENT_NAMES.get(name, name), [*moved, _number(energy / 1000, decimals), f"{share:.1f}"])
+        _add(table, component_name(name), [*moved, _number(energy / 1000, decimals), f"{share:.1f}"])
     table.add_section()
     _add(table, "total", ["", "", _number(whole / 1000, decimals), "100.0" if whole else "0.0"])
     rates = profile.bandwidth

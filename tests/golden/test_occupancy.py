@@ -63,6 +63,46 @@ def test_a_byte_is_held_from_its_write_to_its_last_read() -> None:
     assert total.tolist() == pytest.approx(activations)
 
 
+def test_the_most_that_is_held_is_more_than_any_mean_and_is_found_in_its_bin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the copy above 8 bytes and 4 results at once would be 12, but of the 8 only 4 are read, and only until 15."""
+    found = trace(COPY)
+    fine = occupancy(tiny_program(COPY), found.cycles)
+    # What rises within a cycle is highest at its end: 4/7 * 2 of the cycle from 3 on, and so on.
+    loaded = [0, 0, 0, 8 / 7, 16 / 7, 24 / 7, 4, *[4] * 8]
+    results = [4 / 3, 8 / 3, 4, 4, 4]
+    assert fine.peak_bytes["activations"].tolist() == pytest.approx([*loaded, *results, 0, 0, 0, 0, 0, 0])
+    assert fine.most("activations") == 4
+    assert fine.most("weights") == 0
+    # In bins of 9 cycles no mean comes to it.
+    monkeypatch.setattr("accelsim.profile.occupancy.BINS", 3)
+    coarse = occupancy(tiny_program(COPY), found.cycles)
+    assert coarse.bin_cycles == 9
+    assert max(buffer.held_bytes.max() for buffer in coarse.buffers) < 4
+    assert coarse.peak_bytes["activations"].tolist() == pytest.approx([4, 4, 4])
+    assert coarse.most("activations") == 4
+
+
+def test_the_most_is_where_two_values_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value of 8 bytes that is read early and again at the end, and one of 4 in between: 12 at once, for some cycles.
+
+    The whole run is one bin, and lives are added up one by one, as they are told: the first value's goes on when the
+    second one's is long over.
+    """
+    code = """
+load source=[0] destination=[0] memory=activations row_bytes=8 rows=1 signal=s1
+store source=[0] destination=[256] memory=activations row_bytes=8 rows=1 wait=s1 signal=s2
+load source=[0] destination=[8] memory=activations row_bytes=4 rows=1 wait=s2 signal=s3
+store source=[8] destination=[256] memory=activations row_bytes=4 rows=1 wait=s3 signal=s4
+load source=[0] destination=[8] memory=activations row_bytes=2 rows=1 wait=s4 signal=s5
+store source=[0] destination=[256] memory=activations row_bytes=8 rows=1 wait=s5
+"""
+    monkeypatch.setattr("accelsim.profile.occupancy.BINS", 1)
+    monkeypatch.setattr("accelsim.profile.occupancy._LIVES", 0)
+    found = occupancy(tiny_program(code), trace(code).cycles)
+    assert found.peak_bytes["activations"].tolist() == [12]
+    assert sum(buffer.held_bytes[0] for buffer in found.buffers) < 9
+
+
 def test_an_overwritten_value_is_held_to_its_last_read_only() -> None:
     """The second load overwrites what the store has read: the first value counts to the end of the store's beat."""
     code = """

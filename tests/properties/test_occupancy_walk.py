@@ -6,6 +6,7 @@ from collections import defaultdict
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -108,7 +109,36 @@ def _integral(times: NDArray[np.float64], ramp: Ramp) -> NDArray[np.float64]:
     return np.maximum(times - high, 0) + (within**2 / (2 * (high - low)) if high > low else 0)
 
 
-def check(program: Program, chunk: int, *, races: bool) -> None:
+def _heights(times: NDArray[np.float64], ramp: Ramp, *, after: bool) -> NDArray[np.float64]:
+    """Of what rises from 0 to 1 over the ramp, just before or after each time."""
+    low, high = ramp
+    if low == high:
+        return (times >= low if after else times > low).astype(np.float64)
+    return np.clip((times - low) / (high - low), 0, 1)
+
+
+def most(lives: list[tuple[int, Ramp, Ramp]], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each bin: the sum of straight lines is highest where one of them ends."""
+    knots = np.unique([*edges, *(time for _, come, gone in lives for time in (*come, *gone))])
+    found = np.zeros(len(edges) - 1)
+    for after in (False, True):
+        held = sum(
+            size * (_heights(knots, come, after=after) - _heights(knots, gone, after=after))
+            for size, come, gone in lives
+        )
+        bins = np.searchsorted(edges, knots, side="right" if after else "left") - 1
+        inside = (bins >= 0) & (bins < len(found))
+        np.maximum.at(found, bins[inside], np.broadcast_to(held, knots.shape)[inside])
+    return found
+
+
+def check(program: Program, chunk: int, lives: int, *, races: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accelsim.profile.occupancy._LIVES", lives)
+        _check(program, chunk, races=races)
+
+
+def _check(program: Program, chunk: int, *, races: bool) -> None:
     try:
         cycles = time_frame(program).cycles
     except InputError:
@@ -131,9 +161,12 @@ def check(program: Program, chunk: int, *, races: bool) -> None:
         total = np.sum([buffer.held_bytes for buffer in buffers], axis=0) if buffers else np.zeros(len(held))
         np.testing.assert_allclose(total, held, atol=1e-5)
         assert total.min() >= 0
+        peak = most([life[1:] for life in expected.lives if life[0] == memory], edges)
+        np.testing.assert_allclose(found.peak_bytes[memory], peak, atol=1e-5)
+        assert found.most(memory) == pytest.approx(peak.max() + 0.5, abs=0.5001)
         if races:
             continue
-        assert total.max() <= found.capacity_bytes[memory] + 1e-6
+        assert found.most(memory) <= found.capacity_bytes[memory]
         for buffer in buffers:
             sizes = [
                 region.bytes for region in program.regions if (region.name, region.memory) == (buffer.name, memory)
@@ -147,12 +180,12 @@ SLOW = settings(
 
 
 @SLOW
-@given(small_programs(), st.integers(1, 50))
-def test_random_programs(program: Program, chunk: int) -> None:
-    check(program, chunk, races=True)
+@given(small_programs(), st.integers(1, 50), st.integers(0, 60))
+def test_random_programs(program: Program, chunk: int, lives: int) -> None:
+    check(program, chunk, lives, races=True)
 
 
 @settings(SLOW, max_examples=12)
-@given(compiled(), st.integers(1, 200))
-def test_compiled_programs(program: Program, chunk: int) -> None:
-    check(program, chunk, races=False)
+@given(compiled(), st.integers(1, 200), st.sampled_from([0, 300, 10_000]))
+def test_compiled_programs(program: Program, chunk: int, lives: int) -> None:
+    check(program, chunk, lives, races=False)

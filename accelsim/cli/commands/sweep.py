@@ -17,6 +17,7 @@ from accelsim.cli.chip_choice import chip_option, chosen_chip
 from accelsim.cli.console import is_terminal, note, print_json, progress_bar, say_written
 from accelsim.cli.cost_choice import energy_option
 from accelsim.cli.output_folder import check_output_folder, output_folder
+from accelsim.cli.plot_choice import FORMATS, plots_format_option
 from accelsim.cli.state import State, pass_state
 from accelsim.errors import InputError
 
@@ -52,6 +53,7 @@ class Options:
     dask: str | None
     export: tuple[Path, ...]
     plots: bool
+    plots_format: str
     yes: bool
     as_json: bool
 
@@ -111,9 +113,8 @@ class Options:
     metavar="FILE",
     help="Also write the points as .csv or .parquet.",
 )
-@click.option(
-    "--plots", is_flag=True, help="Also draw the front, heat maps and parallel coordinates, as PNG in FOLDER."
-)
+@click.option("--plots", is_flag=True, help="Also draw the front, heat maps and parallel coordinates, in FOLDER.")
+@plots_format_option
 @click.option("-y", "--yes", is_flag=True, help=f"Don't ask before a sweep of more than {_MANY:,} points.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @pass_state
@@ -333,7 +334,13 @@ def _plots(options: Options) -> list[Path]:
     from accelsim.isa.atomic import write_files
 
     results = read_results(options.outpath)
-    files = sweep_plot_files(results.points, results.meta["axes"], results.meta["objectives"], note=note)
+    files = sweep_plot_files(
+        results.points,
+        results.meta["axes"],
+        results.meta["objectives"],
+        formats=FORMATS[options.plots_format],
+        note=note,
+    )
     paths = {options.outpath / name: content for name, content in files.items()}
     write_files(paths)
     return list(paths)

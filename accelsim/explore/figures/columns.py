@@ -14,7 +14,8 @@ from accelsim.explore.objectives import OBJECTIVES
 from accelsim.profile.figures.style import number, text_of
 
 _TEXTS = {
-    "time_us": "time in µs",
+    # As the objective is called: of a batch, where there are several frames in it.
+    "time_us": "latency in µs",
     "time_per_frame_us": "time a frame in µs",
     "energy_nj": "energy in nJ",
     "energy_per_frame_nj": "energy a frame in nJ",
@@ -26,7 +27,7 @@ _TEXTS = {
     "macs": "MACs",
 }
 HIGHER_IS_BETTER = frozenset({"mac_utilization"})
-LOG_FROM = 20
+LOG_FROM = 5
 """Times the smallest value that the largest has to be for a logarithmic scale."""
 _KIBI = 1024
 
@@ -46,7 +47,8 @@ def column_of(objective: str, points: pd.DataFrame) -> str:
         There is no such column, or it is not of numbers.
     """
     column = OBJECTIVES[objective].column if objective in OBJECTIVES else objective
-    if column not in points or not pd.api.types.is_numeric_dtype(points[column]):
+    # A column without any value is of no type yet.
+    if column not in points or not (pd.api.types.is_numeric_dtype(points[column]) or points[column].isna().all()):
         known = ", ".join(dict.fromkeys([*OBJECTIVES, *(name for name in _TEXTS if name in points)]))
         raise InputError("objective", "", f"found {objective!r}", f"one of {known}")
     return column

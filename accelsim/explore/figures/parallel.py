@@ -16,7 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from accelsim.explore.figures.columns import (
@@ -31,8 +31,8 @@ from accelsim.explore.figures.columns import (
 from accelsim.explore.pareto import front_mask
 from accelsim.profile.figures.style import TINY, in_print_style, new_figure
 
-_SPREAD = 0.7
-"""Share of the room between two values of a key over which the lines of one are spread."""
+_SPREAD = 0.3
+"""Share of the room between two values of a key over which the lines of one are spread: they read as one bundle."""
 _MOST_VALUES = 16
 """Values of a key that are written; of more of them only some."""
 
@@ -70,7 +70,7 @@ def plot_parallel(
     lines = np.stack([places for _, places, _ in scales], axis=1)
     front = front_mask(points[list(objectives)].to_numpy(dtype=np.float64))
     # The best are drawn last, above the others.
-    faint = max(0.15, min(0.6, 60 / len(points))), 0.5
+    faint = max(0.12, min(0.6, 30 / len(points))), 0.5
     strong = 1.0, max(0.6, min(1.3, 40 / int(front.sum())))
     for mine, (alpha, width) in ((~front, faint), (front, strong)):
         order = np.flatnonzero(mine)[np.argsort(-first[mine], kind="stable")]
@@ -98,6 +98,7 @@ def plot_parallel(
         bar.locator = LogLocator(subs=(1, 2, 5))
     bar.formatter = FuncFormatter(lambda value, _: tick_text(value))
     bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.update_ticks()
     beaten = ", ".join(column_text(column).split(" in ")[0] for column in objectives)
     figure.suptitle(

@@ -21,8 +21,10 @@ from accelsim.profile.figures.style import (
     new_figure,
     number,
     plain_axes,
+    text_by_name,
     text_of,
 )
+from accelsim.profile.labels import component_name
 from accelsim.profile.palette import CAUSE_STYLE, COMPONENT_STYLE
 from accelsim.profile.profile import Part, Profile
 
@@ -44,7 +46,7 @@ def plot_cycles(profile: Profile) -> Figure:
     sums = [f" {part.cycles:,}  ({100 * part.share:.1f} %)" for part in parts]
     left_out = sum(1 for part in profile.layers if part.cycles) - len(parts)
     figure = new_figure(_height(parts))
-    axes = _draw(figure, parts, segments, CAUSE_STYLE, sums)
+    axes = _draw(figure, profile, parts, segments, CAUSE_STYLE, sums)
     axes.set_xlabel(f"cycles of {profile.once}" + _left_out(left_out))
     run_heading(figure, profile, "Cycles by layer and cause")
     _legend(figure, CAUSE_STYLE, {cause: profile.total.causes[cause] for cause in CAUSE_STYLE})
@@ -66,15 +68,19 @@ def plot_energy(profile: Profile) -> Figure | None:
     sums = [f" {number(part.energy_nj)}  ({100 * part.energy_nj / whole:.1f} %)" for part in parts]
     left_out = sum(1 for part in profile.layers if part.energy_nj) - len(parts)
     figure = new_figure(_height(parts) + 0.15)
-    axes = _draw(figure, parts, segments, COMPONENT_STYLE, sums)
-    axes.set_xlabel(f"energy of {profile.once} in nJ; in all {number(whole)}" + _left_out(left_out))
-    run_heading(figure, profile, "Energy by layer and component")
-    _legend(figure, COMPONENT_STYLE, {name: float(profile.total.energy_pj[name]) for name in segments})
+    axes = _draw(figure, profile, parts, segments, COMPONENT_STYLE, sums)
+    axes.set_xlabel(f"energy of {profile.once} in nJ" + _left_out(left_out))
+    own = " and the chip's own figures" if profile.costs.own else ""
+    figures = [f"{number(whole)} nJ {profile.once}", f"by cost table {text_of(profile.costs.table)}{own}"]
+    run_heading(figure, profile, "Energy by layer and component", figures)
+    named = {component_name(name): style for name, style in COMPONENT_STYLE.items()}
+    _legend(figure, named, {component_name(name): float(profile.total.energy_pj[name]) for name in segments})
     return figure
 
 
 def _draw(
     figure: Figure,
+    profile: Profile,
     parts: Sequence[Part],
     segments: Mapping[str, NDArray[np.int64] | NDArray[np.float64]],
     styles: Mapping[str, tuple[str, str]],
@@ -95,7 +101,8 @@ def _draw(
         left = left + widths
     for place, end, text in zip(places, ends, sums, strict=True):
         axes.text(float(end), float(place), text, va="center", ha="left", fontsize=SMALL)
-    axes.set_yticks(places, [text_of(part.name) for part in parts])
+    names = text_by_name([part.name for part in profile.layers])
+    axes.set_yticks(places, [names[part.name] for part in parts])
     axes.invert_yaxis()
     axes.set_xlim(0, _ROOM * longest)
     plain_axes(axes, "x")
@@ -133,7 +140,7 @@ def _legend(figure: Figure, styles: Mapping[str, tuple[str, str]], totals: Mappi
                 facecolor=styles[name][0],
                 hatch=styles[name][1],
                 edgecolor="white",
-                label=f"{name.replace('_sram', ' SRAM')} {100 * value / whole:.1f} %",
+                label=f"{name} {100 * value / whole:.1f} %",
             )
             for name, value in shown.items()
         ],

@@ -1,4 +1,4 @@
-"""What each SRAM holds over time, buffer by buffer."""
+"""What each SRAM holds over time, buffer by buffer, or by what buffers have in common."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from accelsim.profile.figures.areas import areas_of
 from accelsim.profile.figures.heading import run_heading
-from accelsim.profile.figures.style import SMALL, TINY, in_print_style, new_figure, plain_axes, text_of
-from accelsim.profile.occupancy import Buffer, Occupancy
-from accelsim.profile.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW
+from accelsim.profile.figures.style import SMALL, TINY, in_print_style, new_figure, plain_axes
+from accelsim.profile.occupancy import Occupancy
+from accelsim.profile.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW
 from accelsim.profile.profile import Profile
 from accelsim.profile.storage import SRAMS
 
@@ -23,14 +24,14 @@ _STYLES = (
     (PURPLE, "xxxx"),
     (VERMILION, ""),
 )
-_OTHERS = (GREY, "....")
+_MOST_COLOUR = "#D4D4D4"
 _CAPACITY_SHOWN = 3
 """How many times the largest occupancy the capacity may be and still set the panel's height."""
 
 
 @in_print_style
 def plot_occupancy(profile: Profile, occupancy: Occupancy) -> Figure | None:
-    """A panel an SRAM: bytes held, stacked by buffer; None where nothing is held at any time.
+    """A panel an SRAM: bytes held, stacked by buffer, below the most held at any time; None where that is nothing.
 
     Parameters
     ----------
@@ -44,51 +45,40 @@ def plot_occupancy(profile: Profile, occupancy: Occupancy) -> Figure | None:
     panels = figure.subplots(len(memories), 1, sharex=True, squeeze=False)[:, 0]
     for axes, memory in zip(panels, memories, strict=True):
         _draw_memory(axes, occupancy, memory)
-    width = occupancy.bin_cycles
-    panels[-1].set_xlabel("cycle" + (f" (means of {width:,})" if width > 1 else ""))
+    panels[-1].set_xlabel("cycle")
     panels[-1].set_xlim(0, occupancy.cycles)
     figure.supylabel("bytes held: written, and still to be read", fontsize=8)
     run_heading(figure, profile, "SRAM occupancy")
-    empty = [memory for memory in SRAMS if memory not in memories]
-    if empty:
-        figure.text(0.99, 0.005, f"nothing held: {', '.join(empty)}", ha="right", va="bottom", fontsize=TINY)
+    notes = []
+    if occupancy.bin_cycles > 1:
+        notes.append(
+            f"areas: means of {occupancy.bin_cycles:,} cycles; light grey: up to the most held at any time in them"
+        )
+    if len(memories) < len(SRAMS):
+        notes.append(f"nothing held: {', '.join(memory for memory in SRAMS if memory not in memories)}")
+    if notes:
+        figure.supxlabel("\n".join(notes), fontsize=SMALL)
     return figure
-
-
-def shown_buffers(buffers: list[Buffer]) -> tuple[list[Buffer], list[Buffer]]:
-    """The buffers with an area of their own, by size over time; and the others.
-
-    Parameters
-    ----------
-    buffers : list of Buffer
-        Of one memory.
-    """
-    by_area = sorted(buffers, key=lambda buffer: -float(buffer.held_bytes.sum()))
-    most = len(_STYLES)
-    # One left over gets its own area: "1 other" would say less in the same room.
-    return (by_area, []) if len(by_area) <= most else (by_area[: most - 1], by_area[most - 1 :])
 
 
 def _draw_memory(axes: Axes, occupancy: Occupancy, memory: str) -> None:
     edges = occupancy.edges
-    own, others = shown_buffers(occupancy.of(memory))
-    areas = [(text_of(buffer.name, 33), buffer.held_bytes, style) for buffer, style in zip(own, _STYLES, strict=False)]
-    if others:
-        rest = np.sum([buffer.held_bytes for buffer in others], axis=0)
-        areas.append((f"{len(others)} other buffers", rest, _OTHERS))
+    areas = areas_of(occupancy.of(memory), occupancy.layers, len(_STYLES))
+    # Behind the areas: it shows where it is above them.
+    axes.stairs(occupancy.peak_bytes[memory], edges, fill=True, color=_MOST_COLOUR, linewidth=0)
     base = np.zeros(len(edges) - 1)
-    for name, held, (colour, hatch) in areas:
-        top = base + held
+    for area, (colour, hatch) in zip(areas, _STYLES, strict=False):
+        top = base + area.held_bytes
         axes.stairs(top, edges, baseline=base, fill=True, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
-        axes.fill_between([], [], [], facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+        axes.fill_between([], [], [], facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=area.text)
         base = top
-    most, capacity = float(base.max()), occupancy.capacity_bytes[memory]
+    most, capacity = occupancy.most(memory), occupancy.capacity_bytes[memory]
     if capacity <= _CAPACITY_SHOWN * most:
         axes.axhline(capacity, color=VERMILION, linewidth=1.2)
     axes.set_ylim(0, 1.08 * (capacity if capacity <= _CAPACITY_SHOWN * most else most))
     line = "capacity: red line" if capacity <= _CAPACITY_SHOWN * most else "capacity above the panel"
     axes.set_title(
-        f"{memory}: up to {most:,.0f} of {capacity:,} bytes held ({100 * most / capacity:.1f} %; {line})",
+        f"{memory}: up to {most:,} of {capacity:,} bytes held ({100 * most / capacity:.1f} %; {line})",
         fontsize=SMALL,
         loc="left",
     )

@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from accelsim.profile.figures.heading import run_heading
-from accelsim.profile.figures.placing import Label, place_labels
-from accelsim.profile.figures.style import SMALL, in_print_style, light_grid, new_figure, number, text_of
+from accelsim.profile.figures.placing import Label, joined_labels, place_labels
+from accelsim.profile.figures.style import SMALL, in_print_style, light_grid, new_figure, number, text_by_name
 from accelsim.profile.palette import BLUE, ORANGE, VERMILION
 from accelsim.profile.profile import Part, Profile
 
@@ -105,9 +105,14 @@ def plot_roofline(profile: Profile) -> Figure | None:
     run_heading(figure, profile, "Roofline")
     _legend(figure, profile, points, above=_above(points, limit))
     largest = sorted(range(len(points)), key=lambda at: -points[at].cycles)[:NAMED_LAYERS]
-    labels = [Label(float(where[at, 0]), float(where[at, 1]), text_of(points[at].name)) for at in largest]
+    names = text_by_name([part.name for part in profile.layers])
+    labels = [Label(float(where[at, 0]), float(where[at, 1]), names[points[at].name], at) for at in largest]
     marks = np.vstack([where, [(whole.macs_per_byte or strip, whole.macs_per_cycle)]])
-    place_labels(axes, labels, points=marks, lines=[slope, roof], size=SMALL)
+    joined = joined_labels(axes, labels)
+    written = {note.get_text() for note in place_labels(axes, joined, points=marks, lines=[slope, roof], size=SMALL)}
+    without = [label for label in joined if label.text not in written]
+    if without:
+        axes.set_xlabel(f"{axes.get_xlabel()}; names that found no room: {len(without)}")
     return figure
 
 

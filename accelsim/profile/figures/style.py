@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import functools
 import io
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from accelsim.profile.labels import shortened
+from accelsim.profile.labels import shortened, shortened_apart
 
 Format = Literal["png", "svg"]
 FORMATS: tuple[Format, ...] = ("png", "svg")
@@ -31,9 +31,14 @@ NAME_WIDTH = 24
 """Letters of a layer's or buffer's name."""
 MOST_TICKS = 6
 """Of an axis of cycles: numbers of eleven digits still stand apart on the narrowest figure."""
+_LETTER_INCHES, _HANDLE_INCHES = 0.061, 0.5
+"""Of a letter in a legend, and what stands beside a label with the space around both."""
 GRID_COLOUR = "#DDDDDD"
 
+_FONT = "DejaVu Sans"
+"""Comes with matplotlib: figures are the same whatever other fonts there are."""
 _STYLE: Any = {
+    "font.family": [_FONT],
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -93,10 +98,7 @@ def picture_files(figures: Mapping[str, Figure], formats: Iterable[Format]) -> d
     for name, figure in figures.items():
         for form in formats:
             stream = io.BytesIO()
-            with warnings.catch_warnings():
-                # A letter the font lacks is drawn as a box; there is nothing the reader could do about it.
-                warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
-                figure.savefig(stream, format=form, metadata=metadata[form])
+            figure.savefig(stream, format=form, metadata=metadata[form])
             files[f"{name}.{form}"] = stream.getvalue()
     return files
 
@@ -121,8 +123,45 @@ def light_grid(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
 
 
 def text_of(name: str, width: int = NAME_WIDTH) -> str:
-    """A name as it stands, shortened: a dollar sign would begin a formula."""
-    return shortened(name, width).replace("$", r"\$")
+    """A name as it stands, shortened: a dollar sign would begin a formula, and a letter the font lacks be a box."""
+    return _no_formula(shortened(_with_glyphs(name), width))
+
+
+def texts_of(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:
+    """As `text_of`, but shortened so that no two different names read the same."""
+    return [_no_formula(text) for text in shortened_apart([_with_glyphs(name) for name in names], width)]
+
+
+def text_by_name(names: Sequence[str], width: int = NAME_WIDTH) -> dict[str, str]:
+    """`texts_of` names, by name: of all layers of a run, so that one reads the same in all its figures."""
+    return dict(zip(names, texts_of(names, width), strict=True))
+
+
+def _no_formula(text: str) -> str:
+    return text.replace("$", r"\$")
+
+
+def _with_glyphs(text: str) -> str:
+    """`text` with the letters that the font lacks written as escapes."""
+    return "".join(letter if ord(letter) in _glyphs() else ascii(letter)[1:-1] for letter in text)
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    return frozenset(get_font(findfont(_FONT)).get_charmap())
+
+
+def legend_columns(labels: Sequence[str], most: int) -> int:
+    """Columns of a legend that are as wide as the page together, at most.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        At least one.
+    most : int
+    """
+    width = _HANDLE_INCHES + _LETTER_INCHES * max(map(len, labels))
+    return max(1, min(most, len(labels), int(WIDTH_INCHES / width)))
 
 
 def number(value: float) -> str:

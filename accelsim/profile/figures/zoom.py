@@ -13,15 +13,17 @@ from matplotlib.patches import Patch
 from accelsim.isa.opcodes import Activation, Memory, Unit
 from accelsim.isa.program import Program
 from accelsim.profile.figures.heading import run_heading
-from accelsim.profile.figures.style import GRID_COLOUR, SMALL, TINY, count_axis, in_print_style, new_figure, text_of
-from accelsim.profile.figures.timeline import LANES, draw_operations
+from accelsim.profile.figures.style import GRID_COLOUR, SMALL, TINY, count_axis, in_print_style, new_figure, texts_of
+from accelsim.profile.figures.timeline import LANES, draw_layer_legend, draw_operations
 from accelsim.profile.operations import Events
-from accelsim.profile.palette import BLUE, GREEN, ORANGE, OUTSIDE_COLOUR, SKY, layer_colours
+from accelsim.profile.palette import BLUE, GREEN, ORANGE, OUTSIDE_STYLE, SKY, layer_styles
 from accelsim.profile.profile import Profile
 
 MOST_NAMED = 72
 """Operations that get a line each, which is what a page has room for; more of them share a lane a unit."""
 _LINE_INCHES = 0.118
+_LAYER_WIDTH = 20
+"""Letters of a layer's name beside each of its operations."""
 _BAR = 0.72
 _UNIT_COLOURS = {Unit.LOAD: ORANGE, Unit.MATRIX: BLUE, Unit.VECTOR: SKY, Unit.STORE: GREEN}
 _UNIT_HATCHES = {Unit.LOAD: "////", Unit.MATRIX: "", Unit.VECTOR: "", Unit.STORE: "\\\\\\\\"}
@@ -63,7 +65,7 @@ def plot_zoom(profile: Profile, program: Program, events: Events, zoom: Zoom) ->
     seen = inside[inside["started"] < zoom.last]
     seen = seen[np.lexsort((seen["started"], seen["unit"]))]
     named = len(seen) <= MOST_NAMED
-    figure = new_figure(1.5 + _LINE_INCHES * max(len(seen), 4) if named else 3.3)
+    figure = new_figure(1.5 + _LINE_INCHES * max(len(seen), 4) if named else 3.0)
     axes = figure.add_subplot()
     if named:
         _draw_lines(axes, program, seen, zoom, waiting=len(inside) - len(seen))
@@ -95,7 +97,8 @@ def operation_name(program: Program, event: np.void) -> str:
     elif instruction.name == "sync":
         detail = f" {Unit(int(event['unit'])).name.lower()}"
     owner = program.layer_of(index)
-    layer = f"  {text_of(owner.name, 16)}" if owner else ""
+    texts = texts_of([layer.name for layer in program.layers], _LAYER_WIDTH)
+    layer = f"  {texts[program.layers.index(owner)]}" if owner else ""
     return f"{instruction.name}{detail} @{index}{layer}"
 
 
@@ -165,21 +168,12 @@ def _draw_lines(axes: Axes, program: Program, events: Events, zoom: Zoom, *, wai
 
 def _draw_lanes(figure: Figure, axes: Axes, program: Program, events: Events, zoom: Zoom) -> None:
     """A lane a unit, for more operations than there are lines."""
-    colours = [*layer_colours(len(program.layers)), OUTSIDE_COLOUR]
-    draw_operations(axes, events, zoom.first, zoom.last, colours)
+    styles = [*layer_styles(len(program.layers)), OUTSIDE_STYLE]
+    draw_operations(axes, events, zoom.first, zoom.last, styles)
     axes.set_title(
         f"{len(events):,} operations; up to {MOST_NAMED} are named one by one. Full bar = issuing, "
         "half = with waits between beats, line = to its last result",
         fontsize=TINY,
         loc="left",
     )
-    shown = [int(layer) for layer in np.unique(events["layer"])][:12]
-    figure.legend(
-        handles=[
-            Patch(facecolor=colours[layer], label=text_of(program.layers[layer].name) if layer >= 0 else "of no layer")
-            for layer in shown
-        ],
-        loc="outside lower center",
-        ncols=min(4, len(shown)),
-        frameon=False,
-    )
+    draw_layer_legend(figure, events, texts_of([layer.name for layer in program.layers]))

@@ -60,7 +60,7 @@ def test_the_profile_has_a_table_of_energy(accelsim: Program, files: Files) -> N
     assert "by cost table 45nm" in out
     assert "area by cost table 45nm: 2.529 mm²; in mm²: MACs 0.858, " in out
     out = accelsim.ok("profile", files / "kws_quantize_r.cfg", "--no-plots", "--outpath", files.out, "--energy", "7nm")
-    assert "area by cost table 7nm: not known in all, without MACs, vector; in mm²: weights SRAM 0.064" in out
+    assert "area by cost table 7nm: not known in all, without MACs, vector unit; in mm²: weights SRAM 0.064" in out
 
 
 def test_a_wrong_table_for_a_run(accelsim: Program, files: Files) -> None:

@@ -50,11 +50,34 @@ def test_a_row_that_can_not_be(accelsim: Program, files: Files) -> None:
     command = ["sweep", files / "kws_quantize.onnx", "--set", "sram.weights.capacity_bytes=2048,1000,4096", "-j", 1]
     outcome = accelsim(*command, "--out", files.out, "--export", files / "p.csv")
     assert outcome.code == 0
-    assert "3 points; 1 can't be" in outcome.out
-    assert "note: 1 points: tx5368: sram.weights.capacity_bytes: found 1000; expected a multiple" in outcome.err
+    assert "3 points; 1 failed" in outcome.out
+    assert "note: 1 point: tx5368: sram.weights.capacity_bytes: found 1000; expected a multiple" in outcome.err
     lines = (files / "p.csv").read_text().splitlines()
     assert ",failed," in lines[2]
     assert ".0," not in lines[1].partition("done")[2].partition("bytes")[0]
+
+
+def test_the_least_is_of_each_model(accelsim: Program, files: Files) -> None:
+    """Of a small and a larger network the least of all would be the small one's, and say nothing of the other."""
+    models = [files / "kws.onnx", files / "kws_quantize.onnx"]
+    grid = ("--set", "mac.rows=4,8", "--out", files.out, "-j", 1)
+    text = accelsim.ok("sweep", *models, "--chip", "tx5368-small", *grid)
+    points = read_results(files.out).points
+    for model, mine in points.groupby("model"):
+        (line,) = [line for line in text.splitlines() if line.split()[:3] == [model, "least", "latency"]]
+        least = mine.loc[mine["time_us"].idxmin()]
+        assert line.split()[3] == f"{least['time_us']:.4g}"
+        assert line.split()[6] == f"mac.rows={least['mac.rows']}"
+    assert points["model"].nunique() == 2
+    assert text.count("least latency") == 2
+
+
+def test_plots_of_a_sweep_without_results_are_left_out_with_a_note(accelsim: Program, files: Files) -> None:
+    command = ("sweep", files / "kws_quantize.onnx", "--set", "sram.weights.capacity_bytes=64,128", "--out", files.out)
+    outcome = accelsim(*command, "--plots", "-j", 1)
+    assert outcome.code == 0
+    assert "note: no figures: no point of 2 has a result" in outcome.err
+    assert list(files.out.glob("*.png")) == []
 
 
 def test_a_search(accelsim: Program, files: Files, sweep: list[object]) -> None:
@@ -82,6 +105,9 @@ def test_a_search(accelsim: Program, files: Files, sweep: list[object]) -> None:
     assert "one step from" in text
     accelsim.ok(*command, "--plots")
     assert (files.out / "pareto_area_mm2_over_time_us.png").read_bytes().startswith(b"\x89PNG")
+    assert list(files.out.glob("*.svg")) == []
+    accelsim.ok(*command, "--plots", "--plots-format", "svg")
+    assert (files.out / "pareto_area_mm2_over_time_us.svg").read_bytes().startswith(b"<?xml")
 
 
 def test_a_sweep_file(accelsim: Program, files: Files) -> None:

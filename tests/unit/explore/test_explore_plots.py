@@ -76,11 +76,11 @@ def test_pareto_by_hand() -> None:
     assert dominated.get_xydata().tolist() == [[6, 3]]
     assert sorted(front.get_xydata().tolist()) == [[4, 4], [5, 2], [5, 2], [10, 1]]
     assert stairs.get_xydata().tolist() == [[4, 4], [5, 4], [5, 2], [10, 2], [10, 1]]
-    assert (plot.get_xlabel(), plot.get_ylabel()) == ("time in µs", "energy a frame in nJ")
+    assert (plot.get_xlabel(), plot.get_ylabel()) == ("latency in µs", "energy a frame in nJ")
     assert [text.get_text() for text in plot.texts] == ["1", "2", "3"]
     cells = [text.get_text() for text in listed.texts]
     assert cells == [
-        *("no.", "mac.\nrows", "mac.\ncolumns", "time\nin µs", "energy a frame\nin nJ"),
+        *("no.", "mac.\nrows", "mac.\ncolumns", "latency\nin µs", "energy a frame\nin nJ"),
         *("1", "16", "16", "4", "4"),
         *("2 (+1 equal)", "8", "16", "5", "2"),
         *("3", "8", "8", "10", "1"),
@@ -120,7 +120,7 @@ def test_heat_map_by_hand() -> None:
     (failed,) = [patch for patch in plot.patches if patch.get_hatch()]
     assert failed.get_bbox().bounds == (1.5, 0.5, 1, 1)
     assert "hatched: all failed" in figure.get_suptitle()
-    assert bar.get_ylabel() == "time in µs"
+    assert bar.get_ylabel() == "latency in µs"
     assert (plot.get_xlabel(), plot.get_ylabel()) == ("mac.rows", "mac.columns")
     assert [label.get_text() for label in plot.get_xticklabels()] == ["8", "16", "32"]
 
@@ -145,7 +145,7 @@ def test_values_far_apart_have_a_logarithmic_scale_and_cells_too_small_no_number
     axes = {"a.x": list(range(60)), "a.y": list(range(30))}
     points = table([{"a.x": x, "a.y": y, "time_us": 10.0 ** (x / 10)} for x in axes["a.x"] for y in axes["a.y"]])
     figure = plot_heat_map(points, axes, ("a.x", "a.y"), "time_us")
-    assert figure.axes[1].get_ylabel() == "time in µs, log scale"
+    assert figure.axes[1].get_ylabel() == "latency in µs, log scale"
     assert type(figure.axes[0].images[0].norm).__name__ == "LogNorm"
     assert list(figure.axes[0].texts) == []
     assert (overlaps(figure), cut_off(figure)) == ([], [])
@@ -176,7 +176,7 @@ def test_parallel_by_hand() -> None:
     figure = plot_parallel(done, SMALL_AXES, ["time_us", "energy_per_frame_nj"])
     plot = figure.axes[0]
     assert [label.get_text() for label in plot.get_xticklabels()] == [
-        *("mac.\nrows", "mac.\ncolumns", "time\nin µs", "energy a frame\nin nJ"),
+        *("mac.\nrows", "mac.\ncolumns", "latency\nin µs", "energy a frame\nin nJ"),
     ]
     others, front = [one for one in plot.collections if isinstance(one, LineCollection)]
     assert len(others.get_segments()) == 1
@@ -188,6 +188,31 @@ def test_parallel_by_hand() -> None:
     assert 1 / 2 < best[1, 1] < 1
     assert best[2:, 1].tolist() == [0, 1]
     assert front.get_array().tolist() == [10, 5, 5, 4]
+
+
+def test_lines_of_a_value_are_a_bundle_apart_from_those_of_the_next() -> None:
+    points = table([{"mac.rows": n % 4, "time_us": 1.0 + n} for n in range(200)])
+    figure = plot_parallel(points, {"mac.rows": [0, 1, 2, 3]}, ["time_us"])
+    lines = [one for one in figure.axes[0].collections if isinstance(one, LineCollection)]
+    starts = np.array([line[0, 1] for one in lines for line in one.get_segments()])
+    values = [1 / 8, 3 / 8, 5 / 8, 7 / 8]
+    for value in values:
+        assert np.sum(np.abs(starts - value) <= 0.15 / 4) == 50
+    # 199 points that the first beats; together they leave the ground white.
+    others, front = lines
+    assert len(others.get_segments()) * float(others.get_alpha() or 1) <= 200 * 0.15
+    assert float(front.get_alpha() or 1) == 1
+    # From 1 to 200 the scales are logarithmic, and their numbers are plain.
+    assert "log scale" in figure.axes[1].get_ylabel()
+    assert not any("10^" in text for text, _ in shown_texts(figure))
+
+
+@pytest.mark.parametrize(("times", "scale"), [(4.9, "linear"), (5.0, "log")])
+def test_an_objective_has_a_logarithmic_axis_where_it_spreads_far(times: float, scale: str) -> None:
+    points = table([{"mac.rows": n, "time_us": n * 10.0, "energy_per_frame_nj": 3.0 - n} for n in (1, 2)])
+    points.loc[1, "time_us"] = 10.0 * times
+    figure = plot_pareto(points, {"mac.rows": [1, 2]}, ("time_us", "energy_per_frame_nj"))
+    assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == (scale, "linear")
 
 
 def test_one_point_of_a_value_goes_through_it() -> None:
@@ -224,7 +249,7 @@ def test_a_batch_that_is_swept_is_a_setting_like_others() -> None:
             SMALL.assign(status="failed"),
             SMALL_AXES,
             [],
-            ["no figure of time_us: no point has a value", "no figures: no point has results"],
+            ["no figures: no point of 6 has a result"],
         ),
         (
             SMALL.iloc[:1],
@@ -245,6 +270,17 @@ def test_what_shows_nothing_is_left_out_with_a_note(
     told: list[str] = []
     assert list(draw_sweep_plots(points, axes, ["latency"], note=told.append)) == names
     assert told == notes
+
+
+def test_results_that_no_point_has_are_no_unknown_objective() -> None:
+    """As the database gives them: a column without any value is no column of numbers."""
+    failed = SMALL.assign(status="failed", time_us=None, energy_per_frame_nj=None, area_mm2=None)
+    told: list[str] = []
+    assert draw_sweep_plots(failed, SMALL_AXES, [], note=told.append) == {}
+    assert told == ["no figures: no point of 6 has a result"]
+    without_area = SMALL.assign(area_mm2=pd.Series([None] * len(SMALL), dtype=object))
+    names = list(draw_sweep_plots(without_area, SMALL_AXES, []))
+    assert [name for name in names if name.startswith("pareto")] == ["pareto_energy_per_frame_nj_over_time_us"]
 
 
 def test_an_unknown_objective() -> None:
@@ -285,5 +321,5 @@ def test_texts_of_values() -> None:
     ]
     assert [tick_text(value) for value in (0.1 + 0.2, 1572.5, 2.5e6, 4e9)] == ["0.3", "1,572.5", "2.5M", "4G"]
     assert [column_text(name) for name in ("time_us", "dram_cycles", "energy_mac_nj", "mac.rows")] == [
-        *("time in µs", "dram in cycles", "energy mac in nJ", "mac.rows"),
+        *("latency in µs", "dram in cycles", "energy mac in nJ", "mac.rows"),
     ]

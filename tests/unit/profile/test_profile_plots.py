@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import warnings
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -12,12 +14,13 @@ from profile_runs import Recorded, profile_of, renamed
 from accelsim.isa.opcodes import Unit
 from accelsim.profile.figures.bars import plot_cycles
 from accelsim.profile.figures.style import picture_files
-from accelsim.profile.figures.timeline import plot_timeline, time_shares, zoom_window
+from accelsim.profile.figures.timeline import layer_stretches, letter_of, plot_timeline, time_shares, zoom_window
 from accelsim.profile.figures.traffic import plot_traffic
-from accelsim.profile.palette import CAUSE_STYLE, layer_colours
+from accelsim.profile.palette import CAUSE_STYLE, layer_colours, layer_styles
 from accelsim.profile.plots import ZoomWish, draw_figures, draw_plots
 from accelsim.profile.profile import CAUSES
 from accelsim.timing.record import EVENT
+from tests.support.figures import cut_off, overlaps
 
 NAMES = ["cycles_by_layer", "energy_by_layer", "roofline", "unit_timeline", "dram_traffic", "sram_occupancy"]
 
@@ -97,6 +100,28 @@ def test_names_are_no_formulas(recorded: Recorded) -> None:
     assert len(draw_plots(profile, program, formats=("svg",))) == 4
 
 
+def test_layers_are_told_apart_by_their_names_in_every_figure(recorded: Recorded) -> None:
+    """Names differ in the middle only, or are of letters that the font has no picture of."""
+    begin, end = "encoder/bidirectional_", "_with_a_long_name/cell"
+    names = [f"{begin}forward{end}", f"{begin}backward{end}", "\u8a9e\u5c42"]
+    program = renamed(recorded.program, names)
+    profile = replace(
+        profile_of(recorded.program, names, [recorded.counters.cycles - 2, 1, 1]),
+        operations=recorded.profile.operations,
+    )
+    bars = [label.get_text() for label in plot_cycles(profile).axes[0].get_yticklabels()]
+    timeline = plot_timeline(profile, program, recorded.events).legends[0]
+    assert [f"{letter}  {bar}" for letter, bar in zip("ABC", bars, strict=True)] == [
+        text.get_text() for text in timeline.get_texts()
+    ]
+    assert len(set(bars)) == 3
+    assert r"\u8a9e\u5c42" in bars
+    with warnings.catch_warnings():
+        # A letter without a picture would be a box, of which matplotlib warns.
+        warnings.simplefilter("error")
+        assert len(draw_plots(profile, program)) == 4
+
+
 def test_traffic_is_drawn_to_the_end_of_the_run_and_below_the_limit(recorded: Recorded) -> None:
     axes = plot_traffic(recorded.profile).axes[0]
     assert axes.get_xlim() == (0, recorded.profile.cycles)
@@ -146,16 +171,55 @@ def test_a_long_run_is_drawn_with_few_shapes(recorded: Recorded) -> None:
 
 def test_legend_names_the_layers_seen(recorded: Recorded) -> None:
     figure = plot_timeline(recorded.profile, recorded.program, recorded.events)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["lstm_0", "lstm_1", "fc"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A  lstm_0", "B  lstm_1", "C  fc"]
     outside = recorded.events.copy()
     outside["layer"] = np.where(outside["layer"] == 2, -1, outside["layer"])
     figure = plot_timeline(recorded.profile, recorded.program, outside)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["lstm_0", "lstm_1", "of no layer"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A  lstm_0", "B  lstm_1", "of no layer"]
+
+
+@pytest.mark.parametrize("count", [3, 7, 30, 95])
+def test_a_timelines_legend_stays_on_the_page(recorded: Recorded, count: int) -> None:
+    names = [f"encoder/bidirectional_layer_{n}/with_a_long_name/cell_{n}" for n in range(count)]
+    events = recorded.events.copy()
+    events["layer"] = np.arange(len(events)) % count
+    figure = plot_timeline(recorded.profile, renamed(recorded.program, names), events)
+    assert (overlaps(figure), cut_off(figure)) == ([], [])
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(texts) == len(set(texts)) == (count if count <= 30 else 24)
+
+
+def test_layers_of_a_timeline_are_told_apart_without_colour(recorded: Recorded) -> None:
+    figure = plot_timeline(recorded.profile, recorded.program, recorded.events)
+    assert len({patch.get_hatch() for patch in figure.legends[0].get_patches()}) == 3
+    for axes in figure.axes:
+        assert {text.get_text() for text in axes.texts} <= {"A", "B", "C"}
+    whole, part = figure.axes
+    assert {text.get_text() for text in whole.texts} == {"A", "B", "C"}
+    drawn = {one.get_hatch() for one in part.collections if one.get_hatch()}
+    assert drawn <= {patch.get_hatch() for patch in figure.legends[0].get_patches()}
+    assert drawn
+    assert (overlaps(figure), cut_off(figure)) == ([], [])
+
+
+def test_letters_of_layers_are_as_a_spreadsheets_columns() -> None:
+    assert [letter_of(layer) for layer in (0, 25, 26, 51, 52, 701, 702)] == ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]
+    assert len({letter_of(layer) for layer in range(2000)}) == 2000
+
+
+def test_a_layer_is_at_work_alone_from_its_first_bin_to_its_last() -> None:
+    """By hand: the first layer with a pause, both, the second; the pause between them is of none."""
+    shares = np.array([[0.5, 0, 0.1, 0.3, 0, 0], [0, 0, 0, 0.2, 0, 1]])
+    assert layer_stretches(shares) == [(0, 3, 0), (5, 6, 1)]
+    assert layer_stretches(np.zeros((2, 4))) == []
 
 
 def test_colours_are_distinct() -> None:
     for count in (0, 1, 7, 8, 100):
         assert len(set(layer_colours(count))) == count
+        styles = layer_styles(count)
+        assert len(set(styles)) == count
+        assert all(one[1] != other[1] for one, other in itertools.pairwise(styles))
     assert tuple(CAUSE_STYLE) == CAUSES
     assert len({colour for colour, _ in CAUSE_STYLE.values()}) == len(CAUSE_STYLE)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from accelsim.isa.program import Region
 from accelsim.profile import build_profile
-from accelsim.profile.labels import printable, shortened
+from accelsim.profile.labels import printable, shortened, shortened_apart
 from accelsim.profile.storage import storage
 from accelsim.profile.tables import energy_table, layer_table, memory_table, storage_table, unit_table, work_table
 
@@ -141,6 +141,21 @@ def test_long_names_keep_both_ends() -> None:
     assert shortened("short", 18) == "short"
     assert len(shortened("x" * 99, 18)) == 18
     assert printable("größe µ") == "größe µ"
+
+
+def test_long_names_that_differ_in_the_middle_are_told_apart() -> None:
+    assert shortened_apart(["encoder.layers.0.lstm.forward", "x"], 18) == ["encoder.l….forward", "x"]
+    lstm = [f"encoder/lstm_layer_with_a_long_name_{n}/cell{way}" for n in range(9) for way in ("", "_back")]
+    part = ["head" * 9 + str(n) + "tail" * 9 for n in range(5)]
+    far = [f"{n}{'a' * 30}{n}{'b' * 30}0{'c' * 30}" for n in (1, 1, 2)] + ["q" * 40 + str(n) + "r" * 40 for n in "xy"]
+    mixed = [f"{'q' * 40}{a}{'q' * 40}{b}{'q' * 40}" for a in "xy" for b in "xy"]
+    for names in (lstm, part, far, mixed, ["ab\n" * 20, "ab\\n" * 20], []):
+        for width in (8, 12, 16, 24):
+            found = shortened_apart(names, width)
+            assert len(found) == len(names)
+            assert all(len(text) <= width for text in found)
+            # What a terminal sees of two names is what they are told apart by.
+            assert len(set(found)) == len({printable(name) for name in names})
 
 
 def test_storage_rows_add_up(recorded: Recorded) -> None:
