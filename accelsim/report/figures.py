@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim.isa.program import Program, Region
 from accelsim.profile import Part, Profile
-from accelsim.profile.labels import printable, shortened
+from accelsim.profile.labels import component_name, printable, shortened
 from accelsim.profile.palette import BLUE, CAUSE_STYLE, GREY, ORANGE, OUTSIDE_COLOUR, VERMILION, layer_colours
 from accelsim.profile.storage import SRAMS
 from accelsim.report.page import plot_text
@@ -33,12 +33,6 @@ _CAUSES = {
     "dram": "a transfer is waited for",
     "sequencer": "neither of these",
 }
-COMPONENTS = {"mac": "MACs", "vector": "vector unit", "dram": "DRAM", "leakage": "leakage"}
-
-
-def component_name(key: str) -> str:
-    """What an energy component is called."""
-    return COMPONENTS.get(key, key.replace("_sram", " SRAM"))
 
 
 def layer_name(name: str) -> str:

@@ -12,10 +12,9 @@ import numpy as np
 from accelsim.explore.objectives import OBJECTIVES
 from accelsim.explore.pareto import front_mask
 from accelsim.profile.energy import COMPONENTS
-from accelsim.profile.labels import on_a_line, printable
+from accelsim.profile.labels import component_name, on_a_line, printable
 from accelsim.profile.profile import CAUSES
 from accelsim.report.columns import Column, decimals_for
-from accelsim.report.figures import component_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,12 +11,11 @@ from accelsim.costs import known
 from accelsim.isa.assembler import format_instruction
 from accelsim.isa.program import Program
 from accelsim.profile import Part, Profile
-from accelsim.profile.labels import on_a_line, printable
+from accelsim.profile.labels import component_name, on_a_line, printable
 from accelsim.profile.profile import CAUSES, REASONS, UNITS
 from accelsim.report.columns import Column, decimals_for, table_of
 from accelsim.report.figures import (
     colours_of,
-    component_name,
     cycles_figure,
     energy_figure,
     memory_figure,

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
-from accelsim.profile.labels import printable
+from accelsim.profile.labels import component_name, printable
 from accelsim.profile.palette import BLUE, CAUSE_STYLE, ORANGE, PURPLE
 from accelsim.report.columns import table_of
-from accelsim.report.figures import component_name
 from accelsim.report.manifest import NO_SEED, Rows
 from accelsim.report.page import plot_text, render_page
 from accelsim.report.points import CAUSES, COMPONENT_COLUMNS, Points, key_columns, point_columns, points_of
