@@ -210,6 +210,8 @@ def _asked(state: State, options: Options) -> tuple[Sweep, tuple[Objective, ...]
         for name, value in (("--trials", options.trials), ("--seed", options.seed)):
             if value is not None:
                 raise InputError(name, "", "given without --objective", "a search, as --objective latency,energy")
+    if objectives and len(paths) > 1:
+        raise InputError("--objective", "", f"given with {len(paths)} models", "one: of several, the smallest is found")
     schedule = options.schedule or file.schedule or "auto"
     sweep = Sweep(read_models(paths), chip, axes, constraints, file.points, schedule, _command())
     return sweep, objectives, options.trials or file.trials or _TRIALS, _first(options.seed, file.seed, 0)

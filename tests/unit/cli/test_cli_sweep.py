@@ -223,6 +223,12 @@ def test_a_file_that_is_no_model(accelsim: Program, files: Files) -> None:
     assert "MODEL: none is named" in refused(accelsim, files, "sweep", *command)
 
 
+def test_a_search_is_of_one_model(accelsim: Program, files: Files) -> None:
+    models = [files / "kws.onnx", files / "kws_quantize.onnx"]
+    command = ["sweep", *models, "--set", "mac.rows=1:9:+1", "--objective", "latency", "--out", files.out]
+    assert "--objective: given with 2 models; expected one" in refused(accelsim, files, *command)
+
+
 def test_another_sweep_is_refused(accelsim: Program, files: Files, sweep: list[object]) -> None:
     accelsim.ok(*sweep, "--out", files.out)
     before = (files.out / "sweep.sqlite").read_bytes()
