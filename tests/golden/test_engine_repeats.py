@@ -317,6 +317,10 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
         credit(1, 90) + loop(100, "sync unit=load wait=s1\nsync unit=vector wait=s1\n"),
         {},
     ),
+    "counts that are used up, by turns that are over with what waits": (
+        credit(1, 90) + loop(100, "sync unit=load wait=s1\n" + "nop\n" * 20),
+        {},
+    ),
     "a full queue": (loop(100, LOAD) + loop(9, "sync unit=vector wait=s3\n"), {}),
     "a frame that is never reached": (loop(100, LOAD) + "sync unit=store wait=s3\nframe\n", {}),
     "a wait for elements": (loop(100, LOAD) + MATMUL.strip() + " wait=s1*\n" + VECTOR, {}),
