@@ -10,24 +10,8 @@ from tests.benchmarks.measure import Spread
 from tests.benchmarks.peers.catalogue import PEERS
 from tests.benchmarks.peers.run import PeerRun
 from tests.benchmarks.peers.shapes import KEYWORD, LARGE_STEP, Network
-from tests.benchmarks.rows import Figures, Row, Target
+from tests.benchmarks.rows import UNITS, Figures, Row, Target
 
-UNITS = {
-    "wall_s": ("wall time", "s"),
-    "cpu_s": ("CPU time", "s"),
-    "peak_mb": ("peak memory", "MB"),
-    "cycles": ("cycles", ""),
-    "cycles_per_s": ("simulated cycles a second", "million"),
-    "instructions": ("instructions", ""),
-    "events": ("events", "million"),
-    "file_mb": ("file", "MB"),
-    "stepwise_cycles": ("cycles stepwise", ""),
-    "fewer": ("fewer than stepwise by a factor of", ""),
-    "time_ratio": ("time over the shorter's", ""),
-    "memory_ratio": ("memory over the shorter's", ""),
-    "speed_ratio": ("the compiled engine's speed over it", ""),
-}
-"""Each figure's name and unit in the page."""
 _SCALE = {"cycles_per_s": 1e-6, "events": 1e-6}
 _COLUMNS = ("wall_s", "cpu_s", "peak_mb")
 """Figures with a column of their own."""

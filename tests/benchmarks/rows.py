@@ -18,6 +18,24 @@ LSTM_1024 = ("lstm", "1024", "1024", "25")
 SHORT_AND_LONG = (100, 100_000)
 STEPS_OF_MANY_EVENTS = 400_000
 
+UNITS = {
+    "wall_s": ("wall time", "s"),
+    "cpu_s": ("CPU time", "s"),
+    "peak_mb": ("peak memory", "MB"),
+    "cycles": ("cycles", ""),
+    "cycles_per_s": ("simulated cycles a second", "million"),
+    "instructions": ("instructions", ""),
+    "points": ("points", ""),
+    "events": ("events", "million"),
+    "file_mb": ("file", "MB"),
+    "stepwise_cycles": ("cycles stepwise", ""),
+    "fewer": ("fewer than stepwise by a factor of", ""),
+    "time_ratio": ("time over the shorter's", ""),
+    "memory_ratio": ("memory over the shorter's", ""),
+    "speed_ratio": ("the compiled engine's speed over it", ""),
+}
+"""Each figure's name and unit in the page."""
+
 Figures = dict[str, Spread]
 ROWS: list[Row] = []
 
@@ -289,6 +307,13 @@ def _compiled(name: str, folder: Path, *arguments: object) -> str:
     return str(json.loads(task_process(name, folder, *arguments).output)["program"])
 
 
+def checked(one: Row, figures: Figures) -> Figures:
+    """The figures of a row, of which the page knows the units; else all that is measured after it were lost there."""
+    if unknown := figures.keys() - UNITS.keys():
+        raise KeyError(f"{one.name}: no unit of {', '.join(sorted(unknown))}")
+    return figures
+
+
 def measure_rows(chosen: Sequence[Row], times: int, told: Callable[[str], None]) -> dict[str, Figures]:
     """The figures of rows by name, each measured in a folder of its own.
 
@@ -306,5 +331,5 @@ def measure_rows(chosen: Sequence[Row], times: int, told: Callable[[str], None])
     for one in chosen:
         told(one.name)
         with tempfile.TemporaryDirectory() as folder:
-            figures[one.name] = one.measure(Path(folder), times)
+            figures[one.name] = checked(one, one.measure(Path(folder), times))
     return figures

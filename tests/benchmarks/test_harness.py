@@ -15,7 +15,7 @@ from tests.benchmarks.page import data, number, page, spread_text
 from tests.benchmarks.peers.catalogue import PEERS
 from tests.benchmarks.peers.run import PeerRun
 from tests.benchmarks.peers.shapes import KEYWORD, LARGE_STEP
-from tests.benchmarks.rows import KEYWORD_MODEL, ROWS, Row, Target
+from tests.benchmarks.rows import KEYWORD_MODEL, ROWS, Row, Target, checked
 
 HELD_MB = 300
 
@@ -99,6 +99,13 @@ def test_page_and_data() -> None:
     plain = json.loads(json.dumps(data(*parts)))
     assert [target["met"] for target in plain["rows"][0]["targets"]] == [True, False]
     assert [peer["cycles"] for peer in plain["peers"]] == [1234, None]
+
+
+def test_a_figure_without_a_unit_is_refused_as_it_is_measured() -> None:
+    row = Row("work", "some work", (), lambda folder, times: {})
+    assert checked(row, {"points": Spread(1, 1, 1)})
+    with pytest.raises(KeyError, match="work: no unit of parsecs"):
+        checked(row, {"wall_s": Spread(1, 1, 1), "parsecs": Spread(1, 1, 1)})
 
 
 def test_rows_and_peers_have_names_of_their_own() -> None:
