@@ -8,6 +8,7 @@ from functools import partial
 from accelsim.chip import Chip
 from accelsim.compiler.arrangement import Arrangement, describe
 from accelsim.compiler.cells import Cell
+from accelsim.compiler.hoisting import Blocks, blocks_ahead
 from accelsim.compiler.layout import Packer
 from accelsim.compiler.lowering import lower
 from accelsim.compiler.placed import PlacedStage, Placement
@@ -97,14 +98,15 @@ class Compiler:
         base = self.plan(arrangement)
         blocks = residency(base, self.chip)
         plan, slots = choose(base, blocks, self.chip, arrangement)
-        make = partial(self._emit, arrangement.name, plan, blocks, slots)
+        stages = [stage for segment in plan.segments for stage in segment.stages]
+        ahead = blocks_ahead(stages, self.chip)
+        make = partial(self._emit, arrangement.name, plan, blocks, ahead, slots)
         if self._reuse is None:
             program = make(self.chip)
         else:
             # All that it depends on, beside what it looks at itself.
-            stages = [stage for segment in plan.segments for stage in segment.stages]
             timing = tuple((stage.delay, slots.get(id(stage))) for stage in stages)
-            key = base, arrangement.name, timing, tuple(blocks), self._pack.form
+            key = base, arrangement.name, timing, tuple(blocks), ahead, self._pack.form
             original = self._reuse.get(key, self.chip, make)
             program = original.for_chip(self.chip)
             self._originals[id(program)] = original
@@ -131,12 +133,13 @@ class Compiler:
         name: str,
         plan: Plan,
         blocks: Sequence[int],
+        ahead: Sequence[Blocks],
         slots: dict[int, tuple[int, int]],
         chip: Chip,
     ) -> Program:
         """The program of a plan: addresses, then instructions."""
         graph, batch = self.graph, self.batch
-        placement = place(plan, blocks, slots, batch * frame_bytes(graph), chip, self._pack)
+        placement = place(plan, blocks, ahead, slots, batch * frame_bytes(graph), chip, self._pack)
         instructions, layers = lower(plan, placement, chip).finish()
         steps = plan.output.last - plan.output.first
         features = plan.output.row_bytes // batch

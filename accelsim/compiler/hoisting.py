@@ -13,7 +13,7 @@ sums. In the accumulators they lie where the sums of the stages lie, since one b
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence as Sequential
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accelsim.chip import Chip
@@ -149,15 +149,18 @@ def input_blocks(stage: Stage, chip: Chip) -> Blocks:
     return Blocks(tiles * mac.rows, input_rows(stage), columns, tile, tiles)
 
 
-def slot_bytes(stages: Sequential[Stage], chip: Chip) -> int:
+def blocks_ahead(stages: Iterable[Stage], chip: Chip) -> tuple[Blocks, ...]:
+    """Those of the hoisted stages, in order."""
+    return tuple(input_blocks(stage, chip) for stage in stages if stage.hoisted)
+
+
+def slot_bytes(ahead: Iterable[Blocks], chip: Chip) -> int:
     """Size of each of the two slots of weights that all projections share; 0 where nothing is hoisted."""
-    sizes = [input_blocks(stage, chip).bytes for stage in stages if stage.hoisted]
-    return align(max(sizes, default=0), chip.sram.weights.word_bytes)
+    return align(max((one.bytes for one in ahead), default=0), chip.sram.weights.word_bytes)
 
 
-def new_projection(stage: Stage, chip: Chip) -> Projection:
+def new_projection(stage: Stage, blocks: Blocks) -> Projection:
     """The part of a hoisted stage that is done ahead, without addresses yet."""
-    blocks = input_blocks(stage, chip)
     row_bytes = 4 * blocks.all_rows * stage.batch
     first, last = stage.times
     name = f"{stage.layer.name} input sums"

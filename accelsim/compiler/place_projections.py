@@ -32,7 +32,7 @@ def place_projections(
     """
     every = [placed for placed_stages in segments for placed in placed_stages]
     hoisted = [placed for placed in every if placed.projection]
-    slot = slot_bytes([placed.stage for placed in hoisted], chip)
+    slot = slot_bytes([placed.projection.blocks for placed in hoisted if placed.projection], chip)
     slots = weights.take("blocks of input products, two", 2 * slot)
     sram, spill = chip.sram.accumulators, Memory("accumulators", chip.sram.accumulators)
     for placed_stages, accumulators in zip(segments, turns, strict=True):

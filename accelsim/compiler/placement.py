@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Sequential
 
 from accelsim.chip import Chip, Sram
-from accelsim.compiler.hoisting import new_projection
+from accelsim.compiler.hoisting import Blocks, new_projection
 from accelsim.compiler.layout import Packer, align, int8_block, parameter_block, weights_bytes
 from accelsim.compiler.memories import Memory
 from accelsim.compiler.place_projections import place_projections
@@ -19,6 +19,7 @@ from accelsim.isa.program import Region
 def place(
     plan: Plan,
     blocks: Sequential[int],
+    ahead: Sequential[Blocks],
     input_slots: dict[int, tuple[int, int]],
     input_bytes: int,
     chip: Chip,
@@ -32,6 +33,8 @@ def place(
         With delays.
     blocks : sequence of int
         From `residency`, for all products in order.
+    ahead : sequence of Blocks
+        From `hoisting.blocks_ahead`.
     input_slots : dict
         For each stage (by id) that reads a sequence: how many steps of it are held at once, and loaded at first.
     input_bytes : int
@@ -55,7 +58,7 @@ def place(
     state_pitch = _state_pitch(all_stages, srams.activations)
     image = bytearray()
     constants: dict[tuple[int, str], int] = {}
-    remaining = iter(blocks)
+    remaining, remaining_ahead = iter(blocks), iter(ahead)
     segments: list[list[PlacedStage]] = []
     in_turns = any(stage.hoisted for stage in all_stages)
     turns: list[Memory] = []
@@ -67,7 +70,7 @@ def place(
             turns.append(accumulators)
         for index, stage in enumerate(segment.stages):
             placed = PlacedStage(stage, [PlacedProduct(product, next(remaining)) for product in stage.products])
-            placed.projection = new_projection(stage, chip) if stage.hoisted else None
+            placed.projection = new_projection(stage, next(remaining_ahead)) if stage.hoisted else None
             placed.slots = _behind(segment, index) + 1
             _place_weights(placed, weights, image, chip, pack)
             initial = {} if constants else _initial_blocks(all_stages)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from accelsim.chip import Chip
-from accelsim.compiler.hoisting import slot_bytes
+from accelsim.compiler.hoisting import blocks_ahead, slot_bytes
 from accelsim.compiler.layout import align, tile_bytes, weights_bytes
 from accelsim.compiler.stages import Plan, Product
 from accelsim.errors import CapacityError
@@ -24,7 +24,13 @@ def residency(plan: Plan, chip: Chip) -> list[int]:
     every = [(stage, number) for stage in stages for number in range(len(stage.products))]
     in_loop = [(stage, number) for stage, number in every if number not in stage.ahead]
     products = [stage.products[number] for stage, number in in_loop]
-    blocks = dict(zip(in_loop, plan_residency(products, chip, taken_bytes=2 * slot_bytes(stages, chip)), strict=True))
+    blocks = dict(
+        zip(
+            in_loop,
+            plan_residency(products, chip, taken_bytes=2 * slot_bytes(blocks_ahead(stages, chip), chip)),
+            strict=True,
+        )
+    )
     return [blocks.get(one, 0) for one in every]
 
 

@@ -59,7 +59,7 @@ def test_rings_behind_the_reach_of_offsets() -> None:
     products = [product for segment in plan.segments for stage in segment.stages for product in stage.products]
     blocks = plan_residency(products, chip)
     plan, slots = choose(plan, blocks, chip)
-    shared = Shared(plan, place(plan, blocks, slots, 1024, chip), chip)
+    shared = Shared(plan, place(plan, blocks, (), slots, 1024, chip), chip)
     near, far = sram_reach() - 64, sram_reach()
     first, inside = shared.ring(near, 4, 64, 0)
     assert (registers(shared.emitter)[first], inside) == (0, near)
