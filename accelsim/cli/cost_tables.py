@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from accelsim.cli.console import say, show, table
-from accelsim.profile.labels import component_name
 
 if TYPE_CHECKING:
     from accelsim.costs import Costs
@@ -21,6 +20,8 @@ def print_costs(costs: Costs) -> None:
     ----------
     costs : Costs
     """
+    from accelsim.profile.labels import component_name
+
     say(f"energy and area by {costs.basis}")
     rows = [
         (component_name(name), f"pJ a {_ONE.get(name, 'byte')}", _number(figure.value), figure.source)

@@ -52,13 +52,13 @@ def check(graph: QGraph, chip: Chip, seed: int, batch: int = 1) -> None:
     assert (run.counters.units.sum(axis=(1, 2)) == run.counters.cycles).all()
 
 
-@settings(FAST, max_examples=60)
+@settings(FAST, max_examples=40)
 @given(graphs(), chips(), st.integers(0, 2**32))
 def test_engines_and_integer_execution_agree(graph: QGraph, chip: Chip, seed: int) -> None:
     check(graph, chip, seed)
 
 
-@settings(FAST, max_examples=40)
+@settings(FAST, max_examples=30)
 @given(graphs(), chips(weights_bytes=1 << 10), st.integers(0, 2**32))
 def test_streamed_weights(graph: QGraph, chip: Chip, seed: int) -> None:
     """A weights' memory that holds little: most products stream."""
@@ -69,21 +69,21 @@ def test_streamed_weights(graph: QGraph, chip: Chip, seed: int) -> None:
             raise
 
 
-@settings(FAST, max_examples=90)
+@settings(FAST, max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 7), st.integers(0, 3), chips(), st.integers(0, 2**32))
 def test_cells_and_directions(model: int, steps: int, layers: int, chip: Chip, seed: int) -> None:
     """LSTM, GRU and RNN layers, forward, reversed and side by side, with every kind of end."""
     check(random_network(model, steps=steps, layers=layers), chip, seed)
 
 
-@settings(FAST, max_examples=40)
+@settings(FAST, max_examples=30)
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(0, 2), chips(), st.integers(2, 7))
 def test_batches(model: int, steps: int, layers: int, chip: Chip, batch: int) -> None:
     """Frames side by side give each frame's own bytes, with fewer frames than the batch takes too."""
     check(random_network(model, steps=steps, layers=layers, largest=10), chip, model, batch)
 
 
-@settings(FAST, max_examples=50)
+@settings(FAST, max_examples=30)
 @given(st.integers(0, 2**32), st.integers(1, 6), chips(), st.sampled_from([1, 1, 3]))
 def test_joins_with_the_input(model: int, steps: int, chip: Chip, batch: int) -> None:
     """Concatenations of which the graph's own input is a part: it is loaded from where the host put it."""
@@ -118,7 +118,7 @@ def test_a_batch_of_no_frames_is_refused() -> None:
         compile_graph(random_graph(0), load_chip("tx5368"), batch=0)
 
 
-@settings(FAST, max_examples=50)
+@settings(FAST, max_examples=30)
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 3), chips(weights_bytes=1 << 10), st.integers(0, 2**32))
 def test_cells_with_streamed_weights(model: int, steps: int, layers: int, chip: Chip, seed: int) -> None:
     try:

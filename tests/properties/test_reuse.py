@@ -68,7 +68,7 @@ def programs(graph: QGraph, chip: Chip, batch: int, reuse: Reuse | None) -> list
     return found
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     chips(weights_bytes=1 << 13),
     st.lists(changes(), min_size=2, max_size=4),

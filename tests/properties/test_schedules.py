@@ -76,19 +76,19 @@ def check(graph: QGraph, program: Program, seed: int) -> int:
     return run.counters.cycles
 
 
-@settings(FAST, max_examples=100)
+@settings(FAST, max_examples=60)
 @given(arranged(), st.integers(0, 2**32))
 def test_any_arrangement(model: tuple[QGraph, Program], seed: int) -> None:
     check(*model, seed)
 
 
-@settings(FAST, max_examples=40)
+@settings(FAST, max_examples=25)
 @given(arranged(batch=3, most_steps=4), st.integers(0, 2**32))
 def test_any_arrangement_of_a_batch(model: tuple[QGraph, Program], seed: int) -> None:
     check(*model, seed)
 
 
-@settings(FAST, max_examples=40)
+@settings(FAST, max_examples=25)
 @given(arranged(most_steps=3))
 def test_any_arrangement_is_ordered_by_its_semaphores(model: tuple[QGraph, Program]) -> None:
     """Whatever the latencies: no access of two instructions to one place that could come in the other order."""
@@ -97,7 +97,7 @@ def test_any_arrangement_is_ordered_by_its_semaphores(model: tuple[QGraph, Progr
     assert ProgramOrder(program).unordered() == []
 
 
-@settings(FAST, max_examples=40)
+@settings(FAST, max_examples=25)
 @given(networks(), chips(), st.sampled_from(["auto", *SCHEDULES]), st.integers(0, 2**32))
 def test_schedules_by_name(graph: QGraph, chip: Chip, schedule: str, seed: int) -> None:
     """A schedule is refused with a reason, or gives the bits of all others; none has fewer cycles than the best."""
@@ -122,7 +122,7 @@ def test_schedules_by_name(graph: QGraph, chip: Chip, schedule: str, seed: int) 
         assert cycles == min(one.cycles for one in choice.candidates)
 
 
-@settings(FAST, max_examples=40)
+@settings(FAST, max_examples=25)
 @given(networks(), st.one_of(chips(), chips(weights_bytes=1 << 12)))
 def test_no_schedule_by_name_takes_fewer_cycles(graph: QGraph, chip: Chip) -> None:
     """Whether weights stream or stay."""
@@ -133,7 +133,7 @@ def test_no_schedule_by_name_takes_fewer_cycles(graph: QGraph, chip: Chip) -> No
                 assert time_program(compile_scheduled(graph, chip, schedule=name).program).counters.cycles >= best
 
 
-@settings(FAST, max_examples=40)
+@settings(FAST, max_examples=25)
 @given(networks(), chips(weights_bytes=1 << 12))
 def test_the_choice_is_never_behind_the_estimate(graph: QGraph, chip: Chip) -> None:
     try:

@@ -86,7 +86,7 @@ def _other(draw: st.DrawFn) -> Instruction:
     return make(kind)
 
 
-@settings(SETTINGS, max_examples=60)
+@settings(SETTINGS, max_examples=40)
 @given(streams())
 def test_streams_alone_and_beside_others(program: Program) -> None:
     told = reference(program)
