@@ -122,7 +122,7 @@ class Evaluator:
             # Remembered without its weights: a report needs none.
             return replace(choice.program, image=b""), counters, self._engine.bound(choice.program)
 
-        found = self._programs.get(key, compiled)
+        found = self._programs.of(key, compiled)
         if isinstance(found, InputError):
             raise found
         return found
@@ -134,7 +134,8 @@ class _Memory(OrderedDict[Hashable, _Value]):
     def __init__(self) -> None:
         super().__init__()
 
-    def get(self, key: Hashable, make: Callable[[], _Value]) -> _Value:  # type: ignore[override]
+    def of(self, key: Hashable, make: Callable[[], _Value]) -> _Value:
+        """The value of a key; made, where it is not there."""
         if key in self:
             self.move_to_end(key)
             return self[key]
@@ -154,24 +155,24 @@ class _RememberingEngine(Engine):
 
     def whole(self, program: Program) -> Counters:
         base = super().whole
-        return self._counted.get(_running(program), lambda: base(program))
+        return self._counted.of(_running(program), lambda: base(program))
 
     def within(self, program: Program, most_cycles: int) -> Counters | None:
         key = _running(program)
         if key in self._counted:
             counters = self._counted[key]
             return counters if counters.cycles <= most_cycles else None
-        if self._longer.get(key, lambda: 0) >= most_cycles:
+        if self._longer.of(key, lambda: 0) >= most_cycles:
             return None
         found = super().within(program, most_cycles)
         if found is None:
             self._longer[key] = most_cycles
             return None
-        return self._counted.get(key, lambda: found)
+        return self._counted.of(key, lambda: found)
 
     def bound(self, program: Program) -> Bound:
         """The program's lower bound."""
-        return self._bounds.get(_running(program), lambda: lower_bound(program))
+        return self._bounds.of(_running(program), lambda: lower_bound(program))
 
 
 def _timed(chip: Chip) -> str:

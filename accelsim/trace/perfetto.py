@@ -13,11 +13,8 @@ The sequencer's are the operations that it dispatches, a cycle each, and what it
 
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +24,7 @@ from accelsim.isa.opcodes import Unit
 from accelsim.isa.program import Program
 from accelsim.timing.record import Reason
 from accelsim.trace.banks import BankRows
+from accelsim.trace.file import TraceFile
 from accelsim.trace.order import Blocks, Events, ProgramOrder
 from accelsim.trace.queues import Changes, QueueDepth
 from accelsim.trace.states import Ints, States, Stretches
@@ -44,7 +42,7 @@ _LEVEL = 3
 """Of gzip: a tenth less than 1, in a tenth more time; what 4 saves besides takes twice as long."""
 
 
-class PerfettoWriter:
+class PerfettoWriter(TraceFile):
     """Writes events to a file, block by block.
 
     An operation's bar lasts from its first beat to its last. The load DMA asks for an operation's data while that of
@@ -72,7 +70,6 @@ class PerfettoWriter:
     """
 
     def __init__(self, path: Path, program: Program, *, compressed: bool, banks: bool = False) -> None:
-        self.path = path
         self.count = 0
         self._blocks = Blocks()
         self._bars = RowFormat(
@@ -103,10 +100,7 @@ class PerfettoWriter:
         self._last_issued = np.full(len(_UNITS), -1, dtype=np.int64)
         self._order = ProgramOrder(program) if banks else None
         self._banks = BankRows(program) if banks else None
-        self._file: IO[bytes] = path.open("xb")
-        self._stream: Any = self._file
-        if compressed:
-            self._stream = gzip.GzipFile(filename="", fileobj=self._file, mode="wb", compresslevel=_LEVEL, mtime=0)
+        super().__init__(path, compressed=compressed, level=_LEVEL)
         self._stream.write(_opening(program))
 
     def __call__(self, events: Events) -> None:
@@ -155,25 +149,6 @@ class PerfettoWriter:
             width = min(bin_cycles, cycles - start)
             self._dram(start, read / width, written / width)
         self._dram(cycles, 0, 0)
-
-    def __enter__(self) -> PerfettoWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            self._close()
-        finally:
-            if error is not None:
-                self.path.unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        # Both are closed, whatever closing the first one says; closing twice does nothing.
-        try:
-            self._stream.close()
-        finally:
-            self._file.close()
 
     def _write(self, events: Events) -> None:
         self.count += len(events)

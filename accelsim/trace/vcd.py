@@ -33,12 +33,9 @@ is none, times are rounded to the nearest femtosecond, each on its own.
 
 from __future__ import annotations
 
-import gzip
 import json
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
 
 import numpy as np
 
@@ -48,6 +45,7 @@ from accelsim.isa.program import Program
 from accelsim.timing.record import Reason
 from accelsim.timing.stream import Operation
 from accelsim.trace.changes import ADD, CLEAR, FIRST_CODE, SET, TEXT, UNKNOWN, ChangeFormat, Ints
+from accelsim.trace.file import TraceFile
 from accelsim.trace.order import Blocks, Event, Events, ProgramOrder
 from accelsim.trace.states import States
 
@@ -109,7 +107,7 @@ def timescale(clock_mhz: float) -> tuple[str, Fraction]:
     return "1 fs", period_s * 10**15
 
 
-class VcdWriter:
+class VcdWriter(TraceFile):
     """Writes events to a file in order of time, as they come.
 
     A change is written when no operation can follow that changes something earlier: all that are still to come were
@@ -133,7 +131,7 @@ class VcdWriter:
     """
 
     def __init__(self, path: Path, program: Program, *, compressed: bool) -> None:
-        self.path, self._program = path, program
+        self._program = program
         self.order = ProgramOrder(program)
         self._blocks = Blocks()
         self.unit_of_time, self._cycle = timescale(program.chip.chip.clock_mhz)
@@ -152,10 +150,7 @@ class VcdWriter:
         """The cycle after the last beat of each unit's operations so far."""
         self._pending = np.zeros((0, 4), dtype=np.int64)
         """Changes: cycle, signal, what to do, value."""
-        self._file: IO[bytes] = path.open("xb")
-        self._stream: Any = self._file
-        if compressed:
-            self._stream = gzip.GzipFile(filename="", fileobj=self._file, mode="wb", compresslevel=_LEVEL, mtime=0)
+        super().__init__(path, compressed=compressed, level=_LEVEL)
         self._stream.write(self._head())
 
     def __call__(self, events: Events) -> None:
@@ -185,25 +180,6 @@ class VcdWriter:
         if end > self._format.last_time:
             self._stream.write(f"#{end}\n".encode())
         self._close()
-
-    def __enter__(self) -> VcdWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            self._close()
-        finally:
-            if error is not None:
-                self.path.unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        # Both are closed, whatever closing the first one says; closing twice does nothing.
-        try:
-            self._stream.close()
-        finally:
-            self._file.close()
 
     def _add(self, events: Events) -> None:
         rows = [(*event, _bytes(operation, event.unit)) for operation, event in self.order.add(events)]
